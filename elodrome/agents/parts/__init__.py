@@ -1,0 +1,1 @@
+"""What several families of agents need: replay, collectors, networks, saving."""

@@ -1,0 +1,1 @@
+"""Chapter 2: dynamic programming and temporal differences on tables."""

@@ -1,0 +1,1 @@
+"""Third floor: where agents meet."""

@@ -1,0 +1,217 @@
+"""What an environment is: a few pure functions on rows of int64 words, and the sizes that go with them.
+
+A state is a row: a contiguous 1-D int64 array. Its first ``state_words`` words change as the game goes; the words
+after them are the world's constants (a map, a payoff table), the same in every row, so that rules stay pure
+functions of the row and one compiled rule serves every map. Randomness comes in from outside as the index of a
+chance outcome: a world can be enumerated, replayed, and compared under common random numbers.
+
+A rule is written as a module-level function under one of the decorators of :data:`rule`, which compile it with the
+fixed signature of its kind. The engines (``engine.py``) take rules as first-class function pointers: they are
+compiled once for all worlds and come from numba's cache in every later process.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from numba.core.errors import NumbaExperimentalFeatureWarning
+
+from elodrome.envs.intrinsics import address_of
+from elodrome.envs.signatures import CHANCE, LEGAL, OBSERVE, PLAYER, PLAYOUT, RESET, STEP
+from elodrome.errors import UserError
+
+if TYPE_CHECKING:
+    from elodrome.envs.table import Table
+
+# The design rests on first-class functions; numba still calls them experimental at every use.
+warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
+
+Words = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Reals = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.uint8]
+F = TypeVar("F", bound=Callable[..., Any])
+
+def compiled(signature: Any, **options: Any) -> Callable[[F], F]:
+    """``numba.njit`` with an explicit signature, cached on disk and free of the interpreter lock."""
+    decorate: Callable[[F], F] = njit(signature, cache=True, nogil=True, **options)
+    return decorate
+
+
+class rule:
+    """The decorators under which a world's rules are written, one for each kind of rule."""
+
+    reset = staticmethod(compiled(RESET))
+    player = staticmethod(compiled(PLAYER))
+    legal = staticmethod(compiled(LEGAL))
+    step = staticmethod(compiled(STEP))
+    observe = staticmethod(compiled(OBSERVE))
+    chance = staticmethod(compiled(CHANCE))
+    playout = staticmethod(compiled(PLAYOUT))
+
+
+@rule.chance
+def no_chance(state: Words, action: int, probs: Reals) -> int:
+    """The chance rule of a world without dice."""
+    probs[0] = 1.0
+    return 1
+
+
+@rule.playout
+def no_playout(state: Words, rng: int, returns: Reals) -> int:
+    """Stands where a world brings no playout of its own; engines then play by the other rules."""
+    return 0
+
+
+Kind = Literal["board", "gridworld", "matrix", "tokens", "other"]
+Information = Literal["perfect", "imperfect"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a board or a map is drawn, for windows and replays; the rules know no pixels.
+
+    ``cells(state)`` is an int array [rows, columns]: 0 empty, 1 + seat for a stone; in gridworlds 0 floor, 1 wall,
+    2 start, 3 goal, 4 trap, 5 portal, and ``marker(state)`` the agent's (row, column).
+    ``action_at(row, column, legal)`` is the action that a click on a cell means, or -1;
+    ``cell_of(state_before, action)`` the cell that an action changes, or None.
+    """
+
+    rows: int
+    columns: int
+    cells: Callable[[Words], npt.NDArray[np.int64]]
+    action_at: Callable[[int, int, Mask], int]
+    cell_of: Callable[[Words, int], tuple[int, int] | None]
+    marker: Callable[[Words], tuple[int, int]] | None = None
+    style: Literal["marks", "discs", "stones", "map"] = "marks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class World(ABC):
+    """What every environment says of itself, whether compiled here or foreign (an adapter).
+
+    players: P seats. actions: A, the largest number of actions at once. observation_shape: of what one seat sees.
+    max_steps: plies after which a game is truncated. return_range: the least and greatest return of a seat.
+    """
+
+    id: str
+    players: int
+    actions: int
+    observation_shape: tuple[int, ...]
+    max_steps: int
+    information: Information = "perfect"
+    kind: Kind = "other"
+    zero_sum: bool = False
+    simultaneous: bool = False
+    return_range: tuple[float, float] = (-1.0, 1.0)
+    discount: float = 1.0
+    summary: str = ""
+    source: str = ""
+    action_names: tuple[str, ...] = ()
+    seat_names: tuple[str, ...] = ()
+
+    @abstractmethod
+    def table(self, games: int) -> Table:
+        """``games`` games of this world side by side."""
+
+    def action_name(self, action: int) -> str:
+        """The name of an action for people."""
+        return self.action_names[action] if self.action_names else str(action)
+
+    def seat_name(self, seat: int) -> str:
+        """The name of a seat for people."""
+        return self.seat_names[seat] if self.seat_names else f"seat {seat}"
+
+    @property
+    def observation_size(self) -> int:
+        """The number of floats in one observation."""
+        return int(np.prod(self.observation_shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Game(World):
+    """A world of ours: sizes and compiled rules. Everything else is derived from it, once, for all games.
+
+    state_words: words of the row that change. constants: words laid behind them. outcomes: the largest K.
+    text: draws a state for people. look: for windows. describe: what a text policy is told of a state.
+    Raises UserError when a rule is missing or the sizes make no sense.
+    """
+
+    state_words: int
+    reset: Callable[[Words, int], None]
+    player: Callable[[Words], int]
+    legal: Callable[[Words, Mask], None]
+    step: Callable[[Words, int, int, Reals], None]
+    observe: Callable[[Words, int, Floats], None]
+    chance: Callable[[Words, int, Reals], int] = no_chance
+    playout: Callable[[Words, int, Reals], int] = no_playout
+    outcomes: int = 1
+    constants: Words = field(default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False)
+    text: Callable[[Words], str] | None = field(default=None, compare=False)
+    look: Look | None = field(default=None, compare=False)
+    extra: Any = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("reset", "player", "legal", "step", "observe", "chance", "playout"):
+            if not hasattr(getattr(self, name), "nopython_signatures"):
+                raise UserError(f"world {self.id!r}: {name} is not a compiled rule; write it under @rule.{name}")
+        for name in ("players", "actions", "state_words", "max_steps", "outcomes"):
+            if getattr(self, name) < 1:
+                raise UserError(f"world {self.id!r}: {name} must be at least 1, not {getattr(self, name)}")
+        if self.action_names and len(self.action_names) != self.actions:
+            raise UserError(f"world {self.id!r}: {len(self.action_names)} action names for {self.actions} actions")
+
+    @property
+    def has_chance(self) -> bool:
+        """Whether dice are rolled anywhere in this world."""
+        return self.chance is not no_chance
+
+    @property
+    def row_words(self) -> int:
+        """The length of a whole row, constants included."""
+        return self.state_words + len(self.constants)
+
+    @cached_property
+    def template(self) -> Words:
+        """A row before ``reset``: zeros and the constants."""
+        row = np.zeros(self.row_words, np.int64)
+        row[self.state_words :] = self.constants
+        return row
+
+    @cached_property
+    def compiled(self) -> tuple[Words, Words]:
+        """The pair (header, template) that every engine takes as its first argument (``signatures.WORLD``)."""
+        rules = (self.reset, self.player, self.legal, self.step, self.observe, self.chance, self.playout)
+        sizes = (
+            self.players,
+            self.actions,
+            self.observation_size,
+            self.state_words,
+            self.max_steps,
+            self.outcomes,
+            int(self.has_chance),
+            int(self.playout is not no_playout),
+        )
+        return np.array([*(address_of(r) for r in rules), *sizes], np.int64), self.template
+
+    def table(self, games: int) -> Table:
+        from elodrome.envs.table import CompiledTable
+
+        return CompiledTable(self, games)
+
+    def draw(self, state: Words) -> str:
+        """The state as text for people."""
+        return self.text(state) if self.text else str(state[: self.state_words].tolist())
+
+
+def pack_floats(values: npt.ArrayLike) -> Words:
+    """Float64 numbers as int64 words, bit for bit, to be laid among a world's constants."""
+    return np.ascontiguousarray(values, np.float64).ravel().view(np.int64)

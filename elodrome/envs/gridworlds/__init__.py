@@ -1,0 +1,1 @@
+"""Worlds on a map, for one player."""

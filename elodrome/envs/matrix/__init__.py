@@ -1,0 +1,1 @@
+"""Matrix games: any payoff tensor, one-shot and repeated."""

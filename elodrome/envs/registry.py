@@ -1,0 +1,129 @@
+"""Worlds by name: ours, those of plugins, and foreign ones through an adapter's prefix.
+
+A name is an id (``connect_four``), with options if wanted (``gridworld:slip=0.1,map=maze``), ``path/to/file.py:function``,
+or ``gymnasium:...``, ``pettingzoo:...``, ``open_spiel:...``. Outside packages declare the entry point group
+``elodrome.envs``: a function that returns a ``World``. One broken plugin is named and skipped.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from elodrome.errors import BrokenAgent, UserError, nearest, unknown
+from elodrome.plugins import Plugin, broken, discover, load_file, parse_value
+
+if TYPE_CHECKING:
+    from elodrome.envs.game import World
+
+GROUP = "elodrome.envs"
+PREFIXES = ("gymnasium", "pettingzoo", "open_spiel")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue: the id, where its maker lives, one line for people."""
+
+    id: str
+    maker: str
+    summary: str
+    origin: str = "elodrome"
+
+
+# Kept as text, so that listing imports no world.
+BUILTIN = {
+    e.id: e
+    for e in (
+        Entry("tic_tac_toe", "elodrome.envs.boards.tic_tac_toe:tic_tac_toe", "three in a row on 3 x 3"),
+        Entry("connect_four", "elodrome.envs.boards.connect_four:connect_four", "four in a row on 7 x 6, stones fall"),
+        Entry("gridworld", "elodrome.envs.gridworlds.gridworld:gridworld", "any ASCII map: walls, slip, portals"),
+        Entry("cliff_walking", "elodrome.envs.gridworlds.gridworld:cliff_walking", "4 x 12 with a cliff (notes 2.5.5)"),
+        Entry("random_walk", "elodrome.envs.gridworlds.random_walk:random_walk", "19 states in a row"),
+        Entry("matrix_game", "elodrome.envs.matrix.matrix_game:matrix_game", "any payoff tensor, one-shot or repeated"),
+        Entry("rock_paper_scissors", "elodrome.envs.matrix.classics:rock_paper_scissors", "rounds=1; cyclic, zero-sum"),
+        Entry("prisoners_dilemma", "elodrome.envs.matrix.classics:prisoners_dilemma", "rounds=1; defection dominates"),
+        Entry("matching_pennies", "elodrome.envs.matrix.classics:matching_pennies", "rounds=1; zero-sum, mixed Nash"),
+        Entry("stag_hunt", "elodrome.envs.matrix.classics:stag_hunt", "rounds=1; trust or safety"),
+        Entry("chicken", "elodrome.envs.matrix.classics:chicken", "rounds=1; who swerves"),
+        Entry("coordination", "elodrome.envs.matrix.classics:coordination", "rounds=1; a shared reward"),
+        Entry("token_mdp", "elodrome.envs.tokens.generation:token_mdp", "token generation, reward at the end (notes 5.2.1)"),
+    )
+}
+
+
+def entries() -> tuple[dict[str, Entry], dict[str, str]]:
+    """All worlds by id, and the broken or refused plugins with their reasons."""
+    found, problems = dict(BUILTIN), broken(GROUP)
+    for name, plugin in discover(GROUP).items():
+        if name in BUILTIN:
+            problems[name] = f"the name is taken by elodrome's own world; {plugin.origin} must choose another"
+            continue
+        try:
+            maker = plugin.load()
+            summary = (inspect.getdoc(maker) or "").partition("\n")[0]
+        except Exception as error:
+            problems[name] = f"{plugin.origin}: {type(error).__name__}: {error}"
+            continue
+        found[name] = Entry(name, plugin.target, summary, plugin.origin)
+    return found, problems
+
+
+def make_env(name: str, **options: Any) -> World:
+    """The world called ``name``, with options from the name itself or from keywords.
+
+    Raises UserError for an unknown name (with the nearest valid ones) or a bad option.
+    """
+    from elodrome.envs.game import World
+
+    prefix, _, rest = name.partition(":")
+    if prefix in PREFIXES:
+        module = import_module(f"elodrome.envs.adapters.{prefix}")
+        foreign: World = module.from_name(rest, **options)
+        return foreign
+    maker, given = _maker(name)
+    try:
+        inspect.signature(maker).bind(**{**given, **options})
+    except TypeError as error:
+        known = ", ".join(inspect.signature(maker).parameters) or "none"
+        raise UserError(f"world {name!r}: {error}; options: {known}") from None
+    world = maker(**{**given, **options})
+    if not isinstance(world, World):
+        raise BrokenAgent(f"world {name!r}: {maker.__qualname__} returned {type(world).__name__}, not a World")
+    return world
+
+
+def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
+    """The function behind a name, and the options that stand in the name."""
+    if ".py:" in name:
+        path, _, rest = name.partition(".py:")
+        attribute, _, options = rest.partition(":")
+        return load_file(path + ".py", attribute), parse_options(name, options)
+    plain, _, options = name.partition(":")
+    if plain in BUILTIN:
+        module, _, attribute = BUILTIN[plain].maker.partition(":")
+        return getattr(import_module(module), attribute), parse_options(name, options)
+    plugins: dict[str, Plugin] = discover(GROUP)
+    if plain in plugins:
+        return plugins[plain].load(), parse_options(name, options)
+    if plain in broken(GROUP):
+        raise BrokenAgent(f"world {plain!r}: {broken(GROUP)[plain]}")
+    if plain in PREFIXES:
+        raise UserError(f"{plain}: needs a name behind the colon, as in {plain}:{_EXAMPLES[plain]}")
+    raise unknown("environment", plain, [*BUILTIN, *plugins])
+
+
+_EXAMPLES = {"gymnasium": "CartPole-v1", "pettingzoo": "classic/connect_four_v3", "open_spiel": "kuhn_poker"}
+
+
+def parse_options(name: str, text: str) -> dict[str, Any]:
+    """``key=value,key=value`` as a dict; numbers and booleans are read as such."""
+    options: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"{name!r}: {part!r} is not key=value{nearest(key, [])}")
+        options[key] = parse_value(value)
+    return options

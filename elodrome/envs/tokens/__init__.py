@@ -1,0 +1,1 @@
+"""Token-generation MDPs (notes 5.2.1)."""

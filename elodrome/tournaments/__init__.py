@@ -1,0 +1,1 @@
+"""Top floor: schedules, ratings, running, reports."""
