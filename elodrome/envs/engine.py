@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row, rules_of
@@ -45,7 +45,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2 ** -53
 
 
-@njit(U8(U8), cache=True, nogil=True, inline="always")  # type: ignore[misc, untyped-decorator, unused-ignore]
+@compiled(U8(U8), inline="always")
 def mix(word: Any) -> Any:
     """SplitMix64's output function; a stream is ``state += GOLDEN`` and ``mix(state)``."""
     word = (word ^ (word >> np.uint64(30))) * _MIX1
@@ -53,13 +53,13 @@ def mix(word: Any) -> Any:
     return word ^ (word >> np.uint64(31))
 
 
-@njit(types.float64(U8), cache=True, nogil=True, inline="always")  # type: ignore[misc, untyped-decorator, unused-ignore]
+@compiled(types.float64(U8), inline="always")
 def unit(word: Any) -> Any:
     """A random word as a float in [0, 1)."""
     return np.float64(word >> np.uint64(11)) * _TO_UNIT
 
 
-@njit(I8(U8, I8), cache=True, nogil=True, inline="always")  # type: ignore[misc, untyped-decorator, unused-ignore]
+@compiled(I8(U8, I8), inline="always")
 def below(word: Any, n: Any) -> Any:
     """A random word as an integer in [0, n), by multiplication (bias under n / 2**32)."""
     return np.int64(((word >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))

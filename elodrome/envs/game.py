@@ -40,6 +40,7 @@ Reals = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.uint8]
 F = TypeVar("F", bound=Callable[..., Any])
 
+
 def compiled(signature: Any, **options: Any) -> Callable[[F], F]:
     """``numba.njit`` with an explicit signature, cached on disk and free of the interpreter lock."""
     decorate: Callable[[F], F] = njit(signature, cache=True, nogil=True, **options)

@@ -15,14 +15,16 @@ from typing import Any
 
 from numba import types
 from numba.core import cgutils
-from numba.core.extending import intrinsic
+from numba.core.extending import intrinsic as _intrinsic
 from numba.np.arrayobj import make_array
 
 from elodrome.envs.signatures import RULES
 
+intrinsic: Any = _intrinsic
 
-@intrinsic  # type: ignore[misc, untyped-decorator, unused-ignore]
-def row(typingctx: Any, array: Any, index: Any) -> Any:
+
+@intrinsic
+def _row(typingctx: Any, array: Any, index: Any) -> Any:
     """``array[index]`` of a C-contiguous 2-D array, without a reference count and without a bounds check."""
     if not (isinstance(array, types.Array) and array.ndim == 2 and array.layout == "C"):
         return None
@@ -48,8 +50,8 @@ def row(typingctx: Any, array: Any, index: Any) -> Any:
     return view_type(array, index), codegen
 
 
-@intrinsic  # type: ignore[misc, untyped-decorator, unused-ignore]
-def rules_of(typingctx: Any, header: Any) -> Any:
+@intrinsic
+def _rules_of(typingctx: Any, header: Any) -> Any:
     """The rules of a world as a tuple of first-class functions; header[i] is the address of the i-th."""
     if not (isinstance(header, types.Array) and header.ndim == 1):
         return None
@@ -65,6 +67,10 @@ def rules_of(typingctx: Any, header: Any) -> Any:
         return context.make_tuple(builder, RULES, pointers)
 
     return RULES(header), codegen
+
+
+row: Any = _row
+rules_of: Any = _rules_of
 
 
 def address_of(function: Any) -> int:

@@ -49,7 +49,11 @@ BUILTIN = {
         Entry("stag_hunt", "elodrome.envs.matrix.classics:stag_hunt", "rounds=1; trust or safety"),
         Entry("chicken", "elodrome.envs.matrix.classics:chicken", "rounds=1; who swerves"),
         Entry("coordination", "elodrome.envs.matrix.classics:coordination", "rounds=1; a shared reward"),
-        Entry("token_mdp", "elodrome.envs.tokens.generation:token_mdp", "token generation, reward at the end (notes 5.2.1)"),
+        Entry(
+            "token_mdp",
+            "elodrome.envs.tokens.generation:token_mdp",
+            "token generation, reward at the end (notes 5.2.1)",
+        ),
     )
 }
 

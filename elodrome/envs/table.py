@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def split(count: int, work: Callable[[int, int], None], threads: int | None = No
         work(0, count)
         return
     edges = [count * i // parts for i in range(parts + 1)]
-    others = [thread_pool().submit(work, lo, hi) for lo, hi in zip(edges[1:], edges[2:], strict=False)]
+    others = [thread_pool().submit(work, lo, hi) for lo, hi in pairwise(edges[1:])]
     work(0, edges[1])
     for done in others:
         done.result()

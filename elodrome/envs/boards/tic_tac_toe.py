@@ -38,7 +38,7 @@ def reset(state: Any, chance: int) -> None:
 
 @rule.player
 def player(state: Any) -> int:
-    return state[2]  # type: ignore[no-any-return]
+    return state[2]
 
 
 @rule.legal

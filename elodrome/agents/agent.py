@@ -1,0 +1,246 @@
+"""Acting and learning are two things: what an agent is, what a learner is, and what they are told.
+
+An agent answers whole batches of positions, because an arena plays many games at once and a network sees one batch.
+A learner makes an agent; its loop stands in its own file, in the order of the textbook's algorithm box.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from elodrome.envs.game import Floats, Mask, Reals, Words, World
+from elodrome.errors import UserError
+from elodrome.seeding import U64, generator
+
+Ints = npt.NDArray[np.int64]
+
+
+class Config(BaseModel):
+    """Base of every algorithm's settings: frozen and validated; unknown or bad values are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class About(BaseModel):
+    """What a kind of agent says of itself: read from the file's ``ABOUT`` literal without importing it.
+
+    cls: the class's name. chapter: of the notes. players: seats of worlds that it can play (least, most).
+    needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "zero_sum",
+    "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that text policies can read).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    cls: str
+    chapter: str
+    summary: str
+    players: tuple[int, int] = (1, 99)
+    needs: tuple[Literal["state", "enumerable", "zero_sum", "perfect", "deterministic", "tokens", "text"], ...] = ()
+
+
+@dataclass(frozen=True)
+class Position:
+    """One decision: what a seat may know. observation and legal are the agent's own copies.
+
+    state is the row of the world's state, only in worlds of ours with perfect information, else None. game numbers
+    the game within a match, for agents that remember; ply counts the steps so far.
+    """
+
+    world: World
+    observation: Floats
+    legal: Mask
+    seat: int
+    state: Words | None
+    seed: int
+    game: int
+    ply: int
+
+    @property
+    def legal_actions(self) -> Ints:
+        """The legal actions, ascending."""
+        return np.flatnonzero(self.legal)
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """The only randomness an agent should use: it makes games repeatable."""
+        return generator(self.seed)
+
+
+@dataclass(frozen=True)
+class Positions(Sequence[Position]):
+    """A batch of B positions of one world, as arrays; as a sequence it yields ``Position``.
+
+    observations float32 [B, *shape], legal uint8 [B, A], seats, games and plies int64 [B], states int64 [B, W] or
+    None, seeds uint64 [B].
+    """
+
+    world: World
+    observations: Floats
+    legal: Mask
+    seats: Ints
+    states: Words | None
+    seeds: U64
+    games: Ints
+    plies: Ints
+
+    def __len__(self) -> int:
+        return len(self.seats)
+
+    @overload
+    def __getitem__(self, index: int) -> Position: ...
+    @overload
+    def __getitem__(self, index: slice) -> Positions: ...
+    def __getitem__(self, index: int | slice) -> Position | Positions:
+        states = None if self.states is None else self.states[index]
+        if isinstance(index, slice):
+            return Positions(
+                self.world,
+                self.observations[index],
+                self.legal[index],
+                self.seats[index],
+                states,
+                self.seeds[index],
+                self.games[index],
+                self.plies[index],
+            )
+        return Position(
+            self.world,
+            self.observations[index],
+            self.legal[index],
+            int(self.seats[index]),
+            states,
+            int(self.seeds[index]),
+            int(self.games[index]),
+            int(self.plies[index]),
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an agent thinks of positions: policy float64 [B, A] (rows sum to 1), value float64 [B] for the seat to
+    act, or None where the agent has none."""
+
+    policy: Reals
+    value: Reals | None = None
+
+
+class Agent:
+    """Base class of everything that acts. Override ``choose`` (one position) or ``act`` (a batch).
+
+    An agent whose answer depends on earlier positions of the same game declares ``stateful = True`` and keeps its
+    memory by ``position.game``; ``forget`` is called when all games of a batch are new.
+    """
+
+    ABOUT: ClassVar[dict[str, Any]]
+    config_class: ClassVar[type[Config]] = Config
+    stateful: ClassVar[bool] = False
+
+    def __init__(self, world: World, config: Config | None = None) -> None:
+        self.world = world
+        self.config = self.config_class() if config is None else config
+
+    def act(self, positions: Positions) -> Sequence[Any] | Ints:
+        """One action for each position, in order."""
+        return [self.choose(position) for position in positions]
+
+    def choose(self, position: Position) -> Any:
+        """One action, an index of ``position.legal``. Draw from ``position.rng`` only."""
+        raise NotImplementedError(f"{type(self).__name__} must define choose(position) or act(positions)")
+
+    def evaluate(self, positions: Positions) -> Evaluation | None:
+        """Policy and value for overlays and hints, or None."""
+        return None
+
+    def forget(self) -> None:
+        """Drop the memory of earlier games."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned: a world, a seed for everything random, and a device ("cpu", "cuda")."""
+
+    world: World
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to learn: ``steps`` in the learner's own unit (``Learner.unit``), counted from the very start of
+    training, so that a resumed run with the same budget ends at the same step."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of a learner: steps done so far and measurements (names as in TensorBoard: "loss/value")."""
+
+    step: int
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Learner(ABC):
+    """Base class of everything that learns. Built for a task, since its tables and networks take their sizes from it.
+
+    ``learn`` yields Progress every so often; between two yields the learner is in a state that ``snapshot`` can
+    save, and a learner restored from it goes on exactly as the first would have (on CPU).
+    """
+
+    ABOUT: ClassVar[dict[str, Any]]
+    config_class: ClassVar[type[Config]] = Config
+    unit: ClassVar[str] = "steps"
+    default_steps: ClassVar[int] = 100_000
+
+    def __init__(self, task: Task, config: Config | None = None) -> None:
+        self.task = task
+        self.world = task.world
+        self.config = self.config_class() if config is None else config
+
+    @abstractmethod
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """Learn until ``budget.steps`` in all, reporting on the way."""
+
+    @property
+    @abstractmethod
+    def agent(self) -> Agent:
+        """The acting agent as of now, frozen: later learning does not change it."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that the acting agent is made of."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, world: World, config: Any, weights: dict[str, npt.NDArray[Any]]) -> Agent:
+        """The acting agent from saved arrays. Raises BrokenAgent when shapes do not fit the world or config."""
+
+    @abstractmethod
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that resuming needs: a flat dict of arrays and JSON values (weights, optimiser, replay, rng)."""
+
+    @abstractmethod
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+
+
+def check_device(device: str) -> str:
+    """``auto`` becomes cuda where it is there, else cpu. Raises UserError when cuda is asked for and absent."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"unknown device {device!r}; choose auto, cpu or cuda")
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise UserError("device cuda was asked for, but torch sees no CUDA device here; use --device auto or cpu")
+    return "cpu"

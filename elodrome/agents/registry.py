@@ -1,0 +1,221 @@
+"""Agents by name: a kind of ours (its file name is its id), a plugin, a file, or a saved agent.
+
+A spec is ``NAME[:key=value,...]``, a saved agent's folder (or the name it was saved under for this world), or
+``path/to/file.py:Class[:key=value,...]``. Listing reads each file's ``ABOUT`` literal and imports none of them.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from elodrome.agents.agent import About, Agent, Config, Learner, Task
+from elodrome.envs.enumeration import enumerate_world
+from elodrome.envs.game import Game, World
+from elodrome.envs.registry import parse_options
+from elodrome.errors import BrokenAgent, UserError, nearest, unknown
+from elodrome.plugins import broken, discover, load_file
+
+GROUP = "elodrome.agents"
+FAMILIES = ("", "tabular", "value", "policy", "planning", "games", "text")
+ENUMERABLE = 20_000  # states; more make tables that nobody wants to wait for
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of agent: its id, what it says of itself, where its class lives ("module:Class"), where it comes from."""
+
+    id: str
+    about: About
+    target: str
+    origin: str = "elodrome"
+
+    def load(self) -> type[Agent] | type[Learner]:
+        """The class. Raises BrokenAgent, by name, when it does not import or is no Agent or Learner."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            found = (
+                load_file(module, attribute) if module.endswith(".py") else getattr(import_module(module), attribute)
+            )
+        except BrokenAgent:
+            raise
+        except Exception as error:
+            raise BrokenAgent(f"agent {self.id!r} ({self.origin}): {type(error).__name__}: {error}") from error
+        return checked_class(self.id, found)
+
+
+def checked_class(name: str, found: Any) -> type[Agent] | type[Learner]:
+    """``found`` if it can serve as an agent. Raises BrokenAgent with what is missing."""
+    if not isinstance(found, type) or not issubclass(found, (Agent, Learner)):
+        raise BrokenAgent(f"agent {name!r}: {found!r} is not a subclass of elodrome.agents.agent.Agent or Learner")
+    missing: frozenset[str] = getattr(found, "__abstractmethods__", frozenset())
+    if issubclass(found, Agent) and found.act is Agent.act and found.choose is Agent.choose:
+        missing = frozenset({"choose (or act)"})
+    if missing:
+        raise BrokenAgent(f"agent {name!r}: {found.__name__} lacks {', '.join(sorted(missing))}")
+    return found
+
+
+def read_about(file: Path) -> About | None:
+    """The ``ABOUT`` literal of a file, without importing it; None where there is none."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "ABOUT" for t in node.targets):
+            return About.model_validate(ast.literal_eval(node.value))
+    return None
+
+
+@cache
+def builtin() -> dict[str, Kind]:
+    """Our own kinds, found by file name."""
+    root = Path(__file__).parent
+    kinds = {}
+    for family in FAMILIES:
+        for file in sorted((root / family).glob("*.py")):
+            about = read_about(file)
+            if about is not None:
+                package = f"elodrome.agents.{family}." if family else "elodrome.agents."
+                kinds[file.stem] = Kind(file.stem, about, f"{package}{file.stem}:{about.cls}")
+    return kinds
+
+
+def about_class(found: type[Agent] | type[Learner]) -> About:
+    """What a plugin's class says of itself: its ABOUT, its module's, or a plain description."""
+    import sys
+
+    given = getattr(found, "ABOUT", None) or getattr(sys.modules.get(found.__module__), "ABOUT", None)
+    if given is None:
+        summary = (found.__doc__ or "").strip().partition("\n")[0]
+        given = {"chapter": "plugin", "summary": summary}
+    return About.model_validate({"cls": found.__name__, "chapter": "plugin", "summary": "", **given})
+
+
+def kinds() -> tuple[dict[str, Kind], dict[str, str]]:
+    """All kinds by id, and the broken or refused plugins with their reasons."""
+    found, problems = dict(builtin()), broken(GROUP)
+    for name, plugin in discover(GROUP).items():
+        if name in found:
+            problems[name] = f"the name is taken by elodrome's own agent; {plugin.origin} must choose another"
+            continue
+        try:
+            about = about_class(checked_class(name, plugin.load()))
+        except Exception as error:
+            problems[name] = f"{plugin.origin}: {error if isinstance(error, UserError) else repr(error)}"
+            continue
+        found[name] = Kind(name, about, plugin.target, plugin.origin)
+    return found, problems
+
+
+@cache
+def _state_count(world: Game) -> int | None:
+    try:
+        return enumerate_world(world, ENUMERABLE).size
+    except UserError:
+        return None
+
+
+def unfit(about: About, world: World) -> str | None:
+    """Why this kind cannot play ``world``, or None when it can."""
+    least, most = about.players
+    if not least <= world.players <= most:
+        return f"plays worlds of {least} to {most} seats, not {world.players}"
+    for need in about.needs:
+        if need == "state" and not isinstance(world, Game):
+            return "needs the rules of a world of ours"
+        if need == "perfect" and (world.information != "perfect" or world.simultaneous):
+            return "needs perfect information"
+        if need == "zero_sum" and not world.zero_sum:
+            return "needs a zero-sum world"
+        if need == "deterministic" and not (isinstance(world, Game) and not world.has_chance):
+            return "needs a world without dice"
+        if need == "enumerable" and (not isinstance(world, Game) or _state_count(world) is None):
+            return f"needs a world of at most {ENUMERABLE} states"
+        if need == "tokens" and world.kind != "tokens":
+            return "needs a token world"
+        if need == "text" and world.kind != "tokens" and getattr(world, "text", None) is None:
+            return "needs a world that can be written as text"
+    return None
+
+
+def find_kind(name: str) -> Kind:
+    """The kind called ``name``. Raises UserError with the nearest names, or BrokenAgent for a broken plugin."""
+    if name in builtin():
+        return builtin()[name]
+    found, problems = kinds()
+    if name in found:
+        return found[name]
+    if name in problems:
+        raise BrokenAgent(f"agent {name!r}: {problems[name]}")
+    raise unknown("agent", name, found)
+
+
+def parse_spec(spec: str) -> tuple[Kind, dict[str, Any]]:
+    """A spec that names a kind or a file, as (kind, options)."""
+    if ".py:" in spec:
+        path, _, rest = spec.partition(".py:")
+        attribute, _, options = rest.partition(":")
+        found = checked_class(spec, load_file(path + ".py", attribute))
+        return Kind(attribute, about_class(found), f"{path}.py:{attribute}", path + ".py"), parse_options(spec, options)
+    name, _, options = spec.partition(":")
+    return find_kind(name), parse_options(spec, options)
+
+
+def make_config(name: str, cls: type[Agent] | type[Learner], options: dict[str, Any]) -> Config:
+    """The validated settings of a kind. Raises UserError that names the bad option and the valid ones."""
+    try:
+        return cls.config_class(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "config"
+        valid = list(cls.config_class.model_fields)
+        if first["type"] == "extra_forbidden":
+            if not valid:
+                raise UserError(f"{name} has no option {key!r}; it takes none") from None
+            raise UserError(f"{name} has no option {key!r}{nearest(key, valid)}") from None
+        raise UserError(f"{name}: {key}={first['input']!r}: {first['msg'].lower()}") from None
+
+
+def make_agent(spec: str, world: World) -> Agent:
+    """The acting agent that ``spec`` names, for ``world``.
+
+    Raises UserError for an unknown or unfit agent or a bad option; BrokenAgent for a broken plugin or saved agent.
+    """
+    from elodrome.agents.parts.saved import find_saved, load_agent
+
+    folder = find_saved(spec, world)
+    if folder is not None:
+        return load_agent(folder, world)
+    kind, options = parse_spec(spec)
+    cls = kind.load()
+    config = make_config(kind.id, cls, options)
+    reason = unfit(kind.about, world)
+    if reason:
+        raise UserError(f"agent {kind.id!r} cannot play {world.id}: it {reason}")
+    if issubclass(cls, Learner):
+        raise UserError(
+            f"agent {kind.id!r} learns, and none is trained for {world.id}: "
+            f"elodrome train {kind.id} --env {world.id}, or give a saved agent's folder"
+        )
+    try:
+        return cls(world, config)
+    except UserError:
+        raise
+    except Exception as error:
+        raise BrokenAgent(f"agent {spec!r} fails to load: {type(error).__name__}: {error}") from error
+
+
+def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
+    """A fresh learner of kind ``name`` for a task. Raises UserError when it does not learn or does not fit."""
+    kind, given = parse_spec(name)
+    cls = kind.load()
+    if not issubclass(cls, Learner):
+        raise UserError(f"agent {kind.id!r} does not learn; play it as it is")
+    reason = unfit(kind.about, task.world)
+    if reason:
+        raise UserError(f"agent {kind.id!r} cannot learn {task.world.id}: it {reason}")
+    return cls(task, make_config(kind.id, cls, {**given, **options}))
