@@ -15,15 +15,12 @@ from typing import Any
 
 from numba import types
 from numba.core import cgutils
-from numba.core.extending import intrinsic as _intrinsic
+from numba.core.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from elodrome.envs.signatures import RULES
 
-intrinsic: Any = _intrinsic
 
-
-@intrinsic
 def _row(typingctx: Any, array: Any, index: Any) -> Any:
     """``array[index]`` of a C-contiguous 2-D array, without a reference count and without a bounds check."""
     if not (isinstance(array, types.Array) and array.ndim == 2 and array.layout == "C"):
@@ -50,7 +47,6 @@ def _row(typingctx: Any, array: Any, index: Any) -> Any:
     return view_type(array, index), codegen
 
 
-@intrinsic
 def _rules_of(typingctx: Any, header: Any) -> Any:
     """The rules of a world as a tuple of first-class functions; header[i] is the address of the i-th."""
     if not (isinstance(header, types.Array) and header.ndim == 1):
@@ -69,8 +65,8 @@ def _rules_of(typingctx: Any, header: Any) -> Any:
     return RULES(header), codegen
 
 
-row: Any = _row
-rules_of: Any = _rules_of
+row: Any = intrinsic(_row)
+rules_of: Any = intrinsic(_rules_of)
 
 
 def address_of(function: Any) -> int:

@@ -1,0 +1,364 @@
+"""Matches: many games of one world at once between agents, every failure a result and never an accident.
+
+All games of a batch advance together: at each tick every agent is asked once, for all the positions in which it is
+to move. What an agent gets are copies; what it answers is checked; what it draws comes from each position's seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from elodrome.agents.agent import Agent, Ints, Positions
+from elodrome.arena.elo import EloDifference, elo_difference
+from elodrome.arena.record import GameJob, GameRecord, Termination, scores_of
+from elodrome.envs.game import Game, Mask, World
+from elodrome.envs.table import Table
+from elodrome.errors import UserError
+from elodrome.seeding import U64, derive, mix64
+
+CHUNK = 256  # games advanced together; fixed, so that results do not depend on how games are spread over workers
+_WORD = 0xFFFFFFFFFFFFFFFF
+
+
+def make_jobs(games: int, seed: int, *, players: int = 2, opening: int = 0, prefix: str = "") -> list[GameJob]:
+    """The schedule of a match between agents 0 and 1 (solo worlds: the same two, each on its own).
+
+    Games 2k and 2k + 1 share dice and opening with the seats swapped; with an odd number the last has no twin.
+    """
+    return [
+        GameJob(
+            id=f"{prefix}{g}",
+            seats=(0, 1) if g % 2 == 0 or players == 1 else (1, 0),
+            seed=derive(seed, "dice", g // 2 if players > 1 else g),
+            agent_seed=derive(seed, "agents", g),
+            opening=opening,
+        )
+        for g in range(games)
+    ]
+
+
+def play_games(
+    world: World,
+    agents: Sequence[Agent],
+    labels: Sequence[str],
+    jobs: Sequence[GameJob],
+    on_game: Callable[[GameRecord], None] | None = None,
+) -> list[GameRecord]:
+    """Play all jobs, ``CHUNK`` at a time; the records in the order of the jobs.
+
+    An agent that raises, or answers with something that is no legal action, loses that game with its reason on
+    record; the other games go on. ``on_game`` is called as each game ends.
+    """
+    records: list[GameRecord] = []
+    for start in range(0, len(jobs), CHUNK):
+        records += _Batch(world, agents, labels, jobs[start : start + CHUNK], on_game).play()
+    return records
+
+
+class _Batch:
+    """The games of one chunk. A lane is one row of the table: a game, or one agent's share of a solo game."""
+
+    def __init__(
+        self,
+        world: World,
+        agents: Sequence[Agent],
+        labels: Sequence[str],
+        jobs: Sequence[GameJob],
+        on_game: Callable[[GameRecord], None] | None,
+    ) -> None:
+        self.world, self.agents, self.labels, self.jobs, self.on_game = world, agents, labels, jobs, on_game
+        self.solo = world.players == 1
+        # Solo worlds: every agent of a job has a lane of its own; elsewhere a job is one lane.
+        self.lane_job = [j for j, job in enumerate(jobs) for _ in (job.seats if self.solo else (0,))]
+        self.first_lane = [self.lane_job.index(j) for j in range(len(jobs))]
+        lanes = len(self.lane_job)
+        self.owner = np.array(  # [lanes, P] the agent in each seat
+            [
+                [jobs[j].seats[lane - self.first_lane[j]]] if self.solo else list(jobs[j].seats)
+                for lane, j in enumerate(self.lane_job)
+            ],
+            np.int64,
+        ).reshape(lanes, world.players)
+        self.table: Table = world.table(lanes)
+        self.returns = np.zeros((lanes, world.players))
+        self.moves: list[list[int]] = [[] for _ in range(lanes)]
+        self.acted = np.zeros((lanes, world.players), np.bool_)
+        self.failed: dict[int, dict[int, tuple[Termination, str]]] = {}  # lane -> seat -> what went wrong
+        self.agent_seeds = np.array([jobs[j].agent_seed & _WORD for j in self.lane_job], np.uint64)
+        self.open_lanes = [len(job.seats) if self.solo else 1 for job in jobs]
+        self.records: list[GameRecord | None] = [None] * len(jobs)
+
+    def play(self) -> list[GameRecord]:
+        for agent in {id(a): a for a in self.agents}.values():
+            agent.forget()
+        rows = np.arange(len(self.lane_job))
+        seeds = np.array([self.jobs[j].seed & _WORD for j in self.lane_job], np.uint64)
+        self.table.reset(rows, seeds)
+        self._open(rows, seeds)
+        live = rows[self.table.seats[rows] >= 0]
+        for lane in rows[self.table.seats[rows] < 0]:
+            self._close(int(lane))
+        while len(live):
+            live = self._tick(live)
+        return [record for record in self.records if record is not None]
+
+    def _open(self, rows: Ints, seeds: U64) -> None:
+        """The random openings: drawn from the pair's seed, so that both games of a pair have the same."""
+        wanted = np.array([self.jobs[j].opening for j in self.lane_job])
+        for ply in range(int(wanted.max(initial=0))):
+            now = rows[(wanted > ply) & (self.table.seats[rows] >= 0)]
+            words = mix64(seeds[now] ^ mix64(np.full(len(now), 0x0BE0 + ply, np.uint64)))
+            self._apply(now, _random_legal(self.table.legal(now), words))
+
+    def _tick(self, live: Ints) -> Ints:
+        """Ask every agent once, step all lanes, close what ended; the lanes still going."""
+        legal = self.table.legal(live)
+        seats = self.table.seats[live].copy()
+        movers = self.owner[live, seats]
+        actions = np.full(len(live), -1, np.int64)
+        going = np.ones(len(live), np.bool_)
+        for agent in np.unique(movers):
+            asked = np.flatnonzero(movers == agent)
+            stand_in = [i for i in asked if int(seats[i]) in self.failed.get(int(live[i]), {})]
+            if stand_in:  # a seat that failed is moved at random until the other has shown that it works
+                at = np.array(stand_in)
+                actions[at] = _random_legal(legal[at], self._seeds(live[at], seats[at]))
+                asked = np.setdiff1d(asked, at)
+            if not len(asked):
+                continue
+            answers = self._ask(int(agent), live[asked], seats[asked], legal[asked])
+            for i, answer in zip(asked, answers, strict=True):
+                lane, seat = int(live[i]), int(seats[i])
+                problem = answer if isinstance(answer, _Failure) else _refuse(answer, legal[i], self.world)
+                if problem is None:
+                    actions[i] = int(answer)
+                    self.acted[lane, seat] = True
+                    if lane in self.failed:
+                        going[i] = False
+                    continue
+                self.failed.setdefault(lane, {})[seat] = (problem.kind, problem.reason)
+                others = [s for s in range(self.world.players) if s != seat]
+                if self.solo or problem.kind == "illegal" or all(self._settled(lane, s) for s in others):
+                    going[i] = False
+                else:
+                    actions[i] = _random_legal(legal[i : i + 1], self._seeds(live[i : i + 1], seats[i : i + 1]))[0]
+        self._apply(live[going], actions[going])
+        over = ~going | (self.table.seats[live] < 0)
+        for lane in live[over]:
+            self._close(int(lane))
+        return live[~over]
+
+    def _settled(self, lane: int, seat: int) -> bool:
+        """Whether a seat has shown that it works, or that it does not."""
+        return bool(self.acted[lane, seat]) or seat in self.failed.get(lane, {})
+
+    def _seeds(self, lanes: Ints, seats: Ints) -> U64:
+        places = (self.table.plies[lanes] * self.world.players + seats).astype(np.uint64)
+        return mix64(self.agent_seeds[lanes] ^ mix64(places + np.uint64(1)))
+
+    def _ask(self, agent: int, lanes: Ints, seats: Ints, legal: Mask) -> Iterable[Any]:
+        """The agent's answers for these lanes; a _Failure where it raised. A batch that raises is asked again one by
+        one, so that only the positions that are to blame are lost."""
+        shown = isinstance(self.world, Game) and self.world.information == "perfect"
+        positions = Positions(
+            world=self.world,
+            observations=self.table.observe(lanes, seats),
+            legal=legal.copy(),
+            seats=seats.copy(),
+            states=self.table.states(lanes) if shown else None,
+            seeds=self._seeds(lanes, seats),
+            games=lanes.copy(),
+            plies=self.table.plies[lanes],
+        )
+        try:
+            answers = self.agents[agent].act(positions)
+            if len(answers) == len(lanes):
+                return answers
+            failure = _Failure("crash", f"act returned {len(answers)} actions for {len(lanes)} positions")
+        except Exception as error:
+            failure = _Failure("crash", f"{type(error).__name__}: {error}"[:500])
+        if len(lanes) == 1:
+            return [failure]
+        single = (self._ask(agent, lanes[i : i + 1], seats[i : i + 1], legal[i : i + 1]) for i in range(len(lanes)))
+        return [answer for (answer,) in single]
+
+    def _apply(self, lanes: Ints, actions: Ints) -> None:
+        if len(lanes):
+            self.returns[lanes] += self.table.step(lanes, actions)
+            for lane, action in zip(lanes, actions, strict=True):
+                self.moves[lane].append(int(action))
+
+    def _close(self, lane: int) -> None:
+        """A lane has ended; when it was the last of its job, write the record."""
+        j = self.lane_job[lane]
+        self.open_lanes[j] -= 1
+        if self.open_lanes[j]:
+            return
+        job, first = self.jobs[j], self.first_lane[j]
+        if self.solo:
+            lanes = range(first, first + len(job.seats))
+            returns = [float(self.returns[n, 0]) for n in lanes]
+            failed = {i: self.failed[n][0] for i, n in enumerate(lanes) if n in self.failed}
+            cut = any(self.table.truncated[n] for n in lanes)
+        else:
+            lanes = range(first, first + 1)
+            returns = [float(r) for r in self.returns[first]]
+            failed = self.failed.get(first, {})
+            cut = bool(self.table.truncated[first])
+        record = GameRecord(
+            id=job.id,
+            env=self.world.id,
+            agents=tuple(self.labels[a] for a in job.seats),
+            seed=job.seed,
+            agent_seed=job.agent_seed,
+            opening=job.opening,
+            moves=tuple(tuple(self.moves[n]) for n in lanes),
+            returns=tuple(returns),
+            **_verdict(returns, failed, cut),
+        )
+        self.records[j] = record
+        if self.on_game:
+            self.on_game(record)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    kind: Termination
+    reason: str
+
+
+def _refuse(answer: Any, legal: Mask, world: World) -> _Failure | None:
+    """What is wrong with an answer, or None for a legal action. Only integers are actions: no None, no float."""
+    if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, (int, np.integer)):
+        return _Failure("illegal", f"answered {answer!r:.80} ({type(answer).__name__}), not an action")
+    if not 0 <= answer < len(legal):
+        return _Failure("illegal", f"answered {answer}, not an action from 0 to {len(legal) - 1}")
+    if not legal[answer]:
+        return _Failure("illegal", f"answered {world.action_name(int(answer))}, not legal there")
+    return None
+
+
+def _verdict(returns: list[float], failed: dict[int, tuple[Termination, str]], cut: bool) -> dict[str, Any]:
+    """Scores, termination, culprit and reason from what happened."""
+    if not failed:
+        scores = scores_of(returns)
+        kind: Termination = "length" if cut else "draw" if len(set(returns)) == 1 else "win"
+        return {"scores": scores, "termination": kind}
+    reason = "; ".join(text for _, text in failed.values())
+    if len(failed) == len(returns):
+        return {"scores": (), "termination": "void", "reason": reason}
+    culprit = next(iter(failed))
+    ranks = [0.0 if seat in failed else 1.0 for seat in range(len(returns))]
+    return {"scores": scores_of(ranks), "termination": failed[culprit][0], "culprit": culprit, "reason": reason}
+
+
+def _random_legal(legal: Mask, words: U64) -> Ints:
+    """One legal action per row, chosen by the row's random word."""
+    count = legal.sum(axis=1).astype(np.uint64)
+    skip = ((words >> np.uint64(32)) * count) >> np.uint64(32)
+    reached = np.cumsum(legal, axis=1, dtype=np.int64) > skip.astype(np.int64)[:, None]
+    chosen: npt.NDArray[np.int64] = reached.argmax(axis=1)
+    return chosen
+
+
+@dataclass(frozen=True)
+class MatchResult:
+    """A match between two agents: records, and the summary that ``elodrome match --json`` prints."""
+
+    env: str
+    agents: tuple[str, str]
+    records: list[GameRecord]
+    seconds: float
+
+    def tally(self, seat: int | None = None) -> dict[str, int]:
+        """Wins, draws and losses of the first agent, in all or in one seat."""
+        counts = {"wins": 0, "draws": 0, "losses": 0}
+        for index, record in enumerate(self.records):
+            at = self._seat(index)
+            if record.scores and (seat is None or at == seat):
+                score = record.scores[at]
+                counts["wins" if score > 0.5 else "losses" if score < 0.5 else "draws"] += 1
+        return counts
+
+    def _seat(self, index: int) -> int:
+        """Which seat of its record the first agent sits in."""
+        record = self.records[index]
+        return 0 if len(record.moves) > 1 or index % 2 == 0 else 1
+
+    @property
+    def duplicates(self) -> int:
+        """Games that repeat an earlier one move for move."""
+        return len(self.records) - len({record.key() for record in self.records})
+
+    def elo(self) -> EloDifference:
+        """The first agent's Elo lead with its interval; repeated games do not narrow it."""
+        t = self.tally()
+        return elo_difference(t["wins"], t["draws"], t["losses"], distinct=len(self.records) - self.duplicates)
+
+    def summary(self) -> dict[str, Any]:
+        """The match as one JSON document."""
+        returns = [[], []]  # type: list[list[float]]
+        for index, record in enumerate(self.records):
+            first = self._seat(index)
+            returns[0].append(record.returns[first])
+            returns[1].append(record.returns[1 - first])
+        elo = self.elo()
+        failures: dict[str, Counter[str]] = {label: Counter() for label in self.agents}
+        for index, record in enumerate(self.records):
+            if record.culprit is not None:
+                failures[self.agents[0 if record.culprit == self._seat(index) else 1]][record.reason] += 1
+        games = len(self.records)
+        document: dict[str, Any] = {
+            "env": self.env,
+            "agents": list(self.agents),
+            "games": games,
+            **self.tally(),
+            "by_seat": [self.tally(seat) for seat in (0, 1)],
+            "mean_return": [float(np.mean(r)) if r else None for r in returns],
+            "terminations": dict(sorted(Counter(r.termination for r in self.records).items())),
+            "failures": {label: dict(c.most_common(5)) for label, c in failures.items() if c},
+            "elo_difference": elo.value,
+            "elo_interval": [elo.low, elo.high],
+            "duplicate_games": self.duplicates,
+            "seconds": round(self.seconds, 3),
+        }
+        if games % 2 and self.records and len(self.records[0].moves) == 1:
+            document["note"] = f"odd number of games: {self.agents[0]} has the first seat once more"
+        return document
+
+
+def play_match(
+    env: str | World,
+    first: str | Agent,
+    second: str | Agent,
+    games: int = 100,
+    *,
+    seed: int = 0,
+    opening: int = 0,
+    on_game: Callable[[GameRecord], None] | None = None,
+) -> MatchResult:
+    """Play ``games`` games between two agents, seats swapped in pairs on common seeds.
+
+    Raises UserError for unknown or unfit worlds and agents, before the first game.
+    """
+    from elodrome.agents.registry import make_agent
+    from elodrome.envs.registry import make_env
+
+    if games < 1:
+        raise UserError(f"games must be at least 1, not {games}")
+    world = make_env(env) if isinstance(env, str) else env
+    if world.players > 2:
+        raise UserError(f"{world.id} has {world.players} seats; a match is between two agents")
+    pair = [make_agent(a, world) if isinstance(a, str) else a for a in (first, second)]
+    labels = [a if isinstance(a, str) else type(a).__name__ for a in (first, second)]
+    jobs = make_jobs(games, seed, players=world.players, opening=opening)
+    start = time.perf_counter()
+    records = play_games(world, pair, labels, jobs, on_game)
+    return MatchResult(world.id, (labels[0], labels[1]), records, time.perf_counter() - start)
