@@ -30,3 +30,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
     """The error for a name that is not on the list."""
     return UserError(f"unknown {what} {name!r}{nearest(name, choices)}")
+
+
+class Diverged(UserError):
+    """Training ended because a loss or weight is no longer a number. The message says at which step and why."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
 
 from elodrome import __version__
 from elodrome.agents.agent import Agent, Learner
@@ -25,7 +24,7 @@ from elodrome.errors import BrokenAgent, UserError
 from elodrome.home import home
 
 Arrays = dict[str, npt.NDArray[Any]]
-CARD, WEIGHTS, CHECKPOINT = "agent.json", "weights.safetensors", "checkpoint"
+CARD, WEIGHTS, CHECKPOINT = "agent.json", "weights.safetensors", "checkpoint.safetensors"
 
 
 class Card(BaseModel):
@@ -40,24 +39,25 @@ class Card(BaseModel):
     notes: dict[str, Any] = {}
 
 
-def write_folder(folder: Path, files: dict[str, str], arrays: dict[str, Arrays]) -> None:
-    """Write text files and array files into ``folder`` so that a kill at any moment leaves the old or the new."""
-    fresh = folder.with_name(f".{folder.name}.new-{os.getpid()}")
-    shutil.rmtree(fresh, ignore_errors=True)
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file so that a kill at any moment leaves the old one or the new one, whole."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        fresh.mkdir(parents=True)
-        for name, text in files.items():
-            (fresh / name).write_text(text, encoding="utf-8")
-        for name, tensors in arrays.items():
-            save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, fresh / name)
-        old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(file)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+        fresh.unlink(missing_ok=True)
+        raise UserError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def pack(arrays: Arrays, metadata: dict[str, str] | None = None) -> bytes:
+    """Arrays as the bytes of a safetensors file."""
+    content: bytes = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    return content
 
 
 def read_arrays(file: Path) -> Arrays:
@@ -94,7 +94,8 @@ def save_agent(learner: Learner, kind: str, folder: Path, steps: int, notes: dic
         steps=steps,
         notes=notes or {},
     )
-    write_folder(folder, {CARD: card.model_dump_json(indent=2)}, {WEIGHTS: learner.weights()})
+    replace_file(folder / WEIGHTS, pack(learner.weights()))
+    replace_file(folder / CARD, card.model_dump_json(indent=2).encode())
     return card
 
 
@@ -153,22 +154,21 @@ def find_saved(spec: str, world: World) -> Path | None:
 
 
 def save_checkpoint(folder: Path, step: int, snapshot: dict[str, Any]) -> None:
-    """Write everything that resuming needs: arrays as safetensors, the rest as JSON."""
+    """Write everything that resuming needs into one file: arrays, and the rest as JSON in its header."""
     arrays = {k: v for k, v in snapshot.items() if isinstance(v, np.ndarray)}
     rest = {k: v for k, v in snapshot.items() if not isinstance(v, np.ndarray)}
-    write_folder(
-        folder / CHECKPOINT, {"state.json": json.dumps({"step": step, "values": rest})}, {"state.safetensors": arrays}
-    )
+    replace_file(folder / CHECKPOINT, pack(arrays, {"state": json.dumps({"step": step, "values": rest})}))
 
 
 def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """(step, snapshot) of the last checkpoint, or None where there is none. Raises BrokenAgent when it is broken."""
-    place = folder / CHECKPOINT
-    if not place.is_dir():
+    file = folder / CHECKPOINT
+    if not file.is_file():
         return None
+    arrays = read_arrays(file)
     try:
-        state = json.loads((place / "state.json").read_text(encoding="utf-8"))
-        step, values = int(state["step"]), dict(state["values"])
-    except (OSError, ValueError, KeyError) as error:
-        raise BrokenAgent(f"{place / 'state.json'}: not a whole checkpoint ({error})") from error
-    return step, {**values, **read_arrays(place / "state.safetensors")}
+        with safe_open(file, framework="numpy") as opened:
+            state = json.loads(opened.metadata()["state"])
+        return int(state["step"]), {**state["values"], **arrays}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BrokenAgent(f"{file}: not a whole checkpoint ({error})") from error
