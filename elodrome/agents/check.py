@@ -183,4 +183,4 @@ def _same_weights(a: Learner, b: Learner) -> bool:
 def _global_random_state() -> tuple[int, int]:
     # The legacy generator is read, never used: this is how a draw from it is caught.
     _, words, position, *_ = np.random.get_state()  # noqa: NPY002
-    return hash((bytes(words), position)), hash(random.getstate())
+    return hash((np.asarray(words).tobytes(), position)), hash(random.getstate())
