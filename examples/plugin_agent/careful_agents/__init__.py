@@ -1,0 +1,1 @@
+"""Agents for Elodrome, as a package of their own."""
