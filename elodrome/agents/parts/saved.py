@@ -6,6 +6,7 @@ finite is refused with an error that names the file and the trouble.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -50,7 +51,8 @@ def replace_file(file: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         fresh.replace(file)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink()
         raise UserError(f"cannot write {file}: {error.strerror or error}") from error
 
 

@@ -1,0 +1,289 @@
+"""The ``elodrome`` command. Reading commands take --json: one JSON document on stdout and nothing else there.
+
+Everything heavy is imported inside the command that needs it, so that ``elodrome envs`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elodrome.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from elodrome.agents.registry import Kind
+    from elodrome.envs.game import World
+
+app = typer.Typer(
+    name="elodrome",
+    help="An arena for reinforcement-learning agents: train, play, rate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+check_app = typer.Typer(help="Conformance of a world or an agent.", no_args_is_help=True)
+tournament_app = typer.Typer(help="Many agents, one world, one table.", no_args_is_help=True)
+app.add_typer(check_app, name="check")
+app.add_typer(tournament_app, name="tournament")
+
+Env = Annotated[str, typer.Option("--env", help="world, as listed by `elodrome envs`")]
+Seed = Annotated[int, typer.Option("--seed", help="everything random follows from it")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+Spec = Annotated[str, typer.Argument(help="NAME[:key=value,...], a saved agent, or path.py:Class")]
+
+
+def main() -> None:
+    """Entry point: bad input ends with one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        sys.exit(_complain(str(error)))
+    except (KeyboardInterrupt, EOFError):
+        sys.exit(_complain("stopped", 130))
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        # The command line's own errors: an unknown command or option, a bad or missing value.
+        sys.exit(_complain(_usage(error)) if str(error.format_message()) else 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int = 2) -> int:
+    print(f"elodrome: {message}", file=sys.stderr)
+    return code
+
+
+def _usage(error: Any) -> str:
+    """A usage error as one line with the nearest valid names."""
+    message = " ".join(str(error.format_message()).split())
+    unknown = re.match(r"No such command '(.*)'", message)
+    if unknown and error.ctx is not None:
+        message = f"unknown command {unknown[1]!r}{nearest(unknown[1], error.ctx.command.commands)}"
+    option = getattr(error, "option_name", None)
+    if option and error.ctx is not None and message.startswith("No such option"):
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts if name.startswith("--")]
+        message = f"unknown option {option!r}{nearest(option, known)}"
+    return message
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _problems(what: str, problems: dict[str, str]) -> None:
+    for name, reason in problems.items():
+        print(f"elodrome: {what} {name} is skipped: {reason}", file=sys.stderr)
+
+
+@app.command()
+def envs(as_json: AsJson = False) -> None:
+    """List the worlds."""
+    from elodrome.envs.registry import PREFIXES, entries
+
+    found, problems = entries()
+    if as_json:
+        _print_json(
+            {
+                "envs": [{"id": e.id, "summary": e.summary, "origin": e.origin} for e in found.values()],
+                "prefixes": list(PREFIXES),
+                "broken": problems,
+            }
+        )
+        return
+    _table("Worlds", ["id", "what it is", "from"], [[e.id, e.summary, e.origin] for e in found.values()])
+    print("and any world of others: gymnasium:CartPole-v1, pettingzoo:classic/connect_four_v3, open_spiel:kuhn_poker")
+    _problems("plugin", problems)
+
+
+@app.command()
+def agents(
+    env: Annotated[str | None, typer.Option("--env", help="only those that fit")] = None, as_json: AsJson = False
+) -> None:
+    """List the agents by chapter; with --env, those that fit a world, and the ones trained for it."""
+    from elodrome.agents.registry import kinds
+
+    found, problems = kinds()
+    world = _world(env) if env else None
+    listed = sorted(found.values(), key=lambda k: (k.about.chapter, k.id))
+    if world is not None:
+        from elodrome.agents.registry import unfit
+
+        listed = [k for k in listed if unfit(k.about, world) is None]
+    saved = _saved_agents(world) if world is not None else []
+    if as_json:
+        _print_json(
+            {
+                "agents": [
+                    {"id": k.id, "chapter": k.about.chapter, "summary": k.about.summary, "origin": k.origin}
+                    for k in listed
+                ],
+                "trained": saved,
+                "broken": problems,
+            }
+        )
+        return
+    title = f"Agents that fit {world.id}" if world is not None else "Agents"
+    rows = [[k.about.chapter, k.id, k.about.summary, k.origin] for k in listed]
+    _table(title, ["chapter", "id", "what it is", "from"], rows)
+    if saved:
+        _table("Trained for it", ["name", "kind", "steps"], [[s["name"], s["kind"], str(s["steps"])] for s in saved])
+    _problems("plugin", problems)
+
+
+def _world(name: str) -> World:
+    from elodrome.envs.registry import make_env
+
+    return make_env(name)
+
+
+def _saved_agents(world: World) -> list[dict[str, Any]]:
+    from elodrome.agents.parts.saved import CARD, agents_folder, read_card
+
+    cards = sorted(agents_folder(world).glob(f"*/{CARD}"))
+    return [{"name": c.parent.name, "kind": (d := read_card(c.parent)).kind, "steps": d.steps} for c in cards]
+
+
+@check_app.command("env")
+def check_env_command(name: Annotated[str, typer.Argument(help="world")]) -> None:
+    """Check a world: exit code 0 when it conforms, 1 with the findings when it does not."""
+    from elodrome.envs.check import check_env
+
+    _findings(f"world {name}", check_env(_world(name)))
+
+
+@check_app.command("agent")
+def check_agent_command(spec: Spec, env: Env) -> None:
+    """Check an agent on a world: exit code 0 when it conforms, 1 with the findings when it does not."""
+    from elodrome.agents.check import check_agent
+
+    _findings(f"agent {spec} on {env}", check_agent(spec, _world(env)))
+
+
+def _findings(what: str, findings: list[str]) -> None:
+    for finding in findings:
+        print(f"- {finding}")
+    print(f"{what}: {'conforms' if not findings else f'{len(findings)} finding(s)'}")
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    agent: Annotated[str, typer.Argument(help="a kind of agent that learns")],
+    env: Env,
+    steps: Annotated[int | None, typer.Option(help="in the learner's own unit; its default where left out")] = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, may be repeated")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the run")] = None,
+    resume: Annotated[bool, typer.Option(help="go on from the last checkpoint")] = False,
+) -> None:
+    """Train an agent and save it, with curves on the screen and in TensorBoard."""
+    from elodrome.agents.agent import check_device
+    from elodrome.arena.training import train as run
+    from elodrome.envs.registry import parse_options
+
+    world = _world(env)
+    options: dict[str, Any] = {}
+    for setting in settings or []:
+        options |= parse_options("--set", setting)
+    with progress_bars() as bars:
+        task = bars.add_task(f"{agent} on {world.id}", total=None)
+        result = run(
+            agent,
+            world,
+            steps=steps,
+            seed=seed,
+            device=check_device(device),
+            options=options,
+            out=out,
+            resume=resume,
+            on_progress=lambda p, total: bars.update(
+                task, completed=p.step, total=total, note="  ".join(f"{k} {v:.4g}" for k, v in p.metrics.items())
+            ),
+        )
+    if result.already_done:
+        print(f"{agent} on {world.id}: already trained for {result.steps} steps; nothing to do")
+    else:
+        print(f"{agent} on {world.id}: {result.steps} steps in {result.seconds:.1f} s; saved in {result.folder}")
+
+
+@app.command()
+def match(
+    env: Annotated[str, typer.Argument(help="world")],
+    spec_a: Spec,
+    spec_b: Spec,
+    games: Annotated[int, typer.Option(help="in pairs with the seats swapped")] = 100,
+    seed: Seed = 0,
+    opening: Annotated[int, typer.Option(help="random plies before the agents take over")] = 0,
+    keep: Annotated[bool, typer.Option(help="keep the games for `elodrome ladder`")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Play two agents against each other."""
+    from elodrome.arena.match import play_match
+    from elodrome.arena.store import Store, default_store
+
+    with progress_bars() as bars:
+        task = bars.add_task(f"{spec_a} - {spec_b}", total=games, note="")
+        result = play_match(
+            env, spec_a, spec_b, games, seed=seed, opening=opening, on_game=lambda record: bars.advance(task)
+        )
+    if keep:
+        prefix = f"match:{result.env}:{spec_a}:{spec_b}:{seed}:{opening}:"
+        Store(default_store()).add([r.model_copy(update={"id": prefix + r.id}) for r in result.records])
+    summary = result.summary()
+    if as_json:
+        _print_json(summary)
+        return
+    rows = []
+    for label, tally in (
+        ("in all", summary),
+        *((f"as {_world(env).seat_name(seat)}", t) for seat, t in enumerate(summary["by_seat"])),
+    ):
+        rows.append([label, str(tally["wins"]), str(tally["draws"]), str(tally["losses"])])
+    _table(f"{spec_a} against {spec_b} on {result.env}", [spec_a, "wins", "draws", "losses"], rows, right=(1, 2, 3))
+    if summary["elo_difference"] is not None:
+        low, high = summary["elo_interval"]
+        print(f"Elo difference {summary['elo_difference']:+.0f}, 95 % from {low:+.0f} to {high:+.0f}")
+    means = " and ".join(f"{m:.3f}" for m in summary["mean_return"])
+    print(f"mean returns {means}; terminations {summary['terminations']}; {summary['duplicate_games']} repeated games")
+    for who, reasons in summary["failures"].items():
+        print(f"{who} failed: " + "; ".join(f"{reason} ({count} x)" for reason, count in reasons.items()))
+    if "note" in summary:
+        print(summary["note"])
+
+
+def progress_bars() -> Any:
+    """Progress bars on stderr, with a column for measurements."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,115 @@
+"""Saved agents that were tampered with, cut short, or meant for something else (FAULTS 29, 30)."""
+
+import json
+import pickle
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from elodrome import make_agent, make_env
+from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
+from elodrome.arena.training import train
+from elodrome.errors import BrokenAgent, UserError
+
+PLUGIN = str(Path(__file__).parents[2] / "examples/plugin_agent/careful_agents/monte_carlo.py") + ":MonteCarlo"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small trained agent."""
+    return train(PLUGIN, make_env("tic_tac_toe"), steps=50, out=tmp_path / "mc", tensorboard=False).folder
+
+
+def test_a_saved_agent_plays(folder: Path) -> None:
+    assert make_agent(str(folder), make_env("tic_tac_toe"))
+
+
+class Bomb:
+    """Pickled, it would write a file when it is loaded."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "agent.json", "checkpoint.safetensors"])
+def test_a_pickle_in_place_of_a_file_is_refused_and_never_runs(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
+    load = load_checkpoint if name.startswith("checkpoint") else partial(make_agent, world=make_env("tic_tac_toe"))
+    with pytest.raises(BrokenAgent, match=name):
+        load(folder if load is load_checkpoint else str(folder))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pt_file_is_no_agent(tmp_path: Path) -> None:
+    (tmp_path / "agent.pt").write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
+    with pytest.raises(UserError):
+        make_agent(str(tmp_path / "agent.pt"), make_env("tic_tac_toe"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_truncated_file_is_named(folder: Path) -> None:
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-7])
+    with pytest.raises(BrokenAgent, match=r"weights\.safetensors: not a whole safetensors file"):
+        make_agent(str(folder), make_env("tic_tac_toe"))
+
+
+def test_nan_weights_are_named(folder: Path) -> None:
+    save_file(
+        {"keys": np.zeros((1, 18), np.float32), "values": np.full((1, 9, 2), np.nan)}, folder / "weights.safetensors"
+    )
+    with pytest.raises(BrokenAgent, match=r"weights\.safetensors: values holds NaN"):
+        make_agent(str(folder), make_env("tic_tac_toe"))
+
+
+def test_a_wrong_shape_is_named(folder: Path) -> None:
+    save_file({"keys": np.zeros((1, 17), np.float32), "values": np.zeros((1, 9, 2))}, folder / "weights.safetensors")
+    with pytest.raises(BrokenAgent, match=r"weights\.safetensors: keys \(1, 17\)"):
+        make_agent(str(folder), make_env("tic_tac_toe"))
+
+
+def test_a_missing_array_is_named(folder: Path) -> None:
+    save_file({"keys": np.zeros((1, 18), np.float32)}, folder / "weights.safetensors")
+    with pytest.raises(BrokenAgent, match=r"weights\.safetensors.*values"):
+        make_agent(str(folder), make_env("tic_tac_toe"))
+
+
+def test_another_world_is_named(folder: Path) -> None:
+    with pytest.raises(BrokenAgent, match=r"agent\.json: trained for tic_tac_toe, not for connect_four"):
+        make_agent(str(folder), make_env("connect_four"))
+
+
+def test_a_card_with_missing_fields_is_named(folder: Path) -> None:
+    card = json.loads((folder / "agent.json").read_text())
+    del card["config"]
+    (folder / "agent.json").write_text(json.dumps(card))
+    with pytest.raises(BrokenAgent, match=r"agent\.json: not a saved agent's card"):
+        make_agent(str(folder), make_env("tic_tac_toe"))
+
+
+def test_a_folder_without_an_agent_says_so(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BrokenAgent, match=r"no agent\.json in it"):
+        make_agent(str(tmp_path / "empty"), make_env("tic_tac_toe"))
+
+
+def test_a_checkpoint_comes_back_whole(tmp_path: Path) -> None:
+    state = {"w": np.arange(6.0).reshape(2, 3), "steps": np.array([1, 2]), "rng": {"state": 2**70}, "name": "x"}
+    save_checkpoint(tmp_path, 7, state)
+    step, back = load_checkpoint(tmp_path)
+    assert step == 7
+    assert back.keys() == state.keys()
+    assert np.array_equal(back["w"], state["w"])
+    assert back["rng"] == state["rng"]
+
+
+def test_an_unwritable_place_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        save_checkpoint(tmp_path / "file" / "below", 1, {"w": np.zeros(1)})
