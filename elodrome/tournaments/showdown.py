@@ -1,0 +1,178 @@
+"""The showdown: agents of every chapter train on five worlds, meet in five tournaments, and get five tables.
+
+Everything is resumable: a trained agent is not trained again, a training that was cut goes on from its checkpoint, a
+finished tournament plays nothing. ``PLAN`` below is all there is to configure.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from elodrome.agents.parts.saved import CARD, read_card, world_slug
+from elodrome.arena.training import CURVES, read_curve, train
+from elodrome.envs.registry import make_env
+
+SEED = 0
+
+
+class Trained(BaseModel):
+    """One agent to train: its kind, its budget in the kind's own unit, its settings."""
+
+    model_config = ConfigDict(frozen=True)
+    kind: str
+    steps: int
+    settings: dict[str, Any] = {}
+
+
+class Stage(BaseModel):
+    """One world of the showdown: who plays as they are, who is trained first, how many games per pairing."""
+
+    model_config = ConfigDict(frozen=True)
+    world: str
+    ready: tuple[str, ...]
+    trained: tuple[Trained, ...]
+    games: int
+
+
+PLAN = (
+    Stage(
+        world="tic_tac_toe",
+        ready=("random", "minimax", "mcts:simulations=100"),
+        trained=(
+            Trained(kind="q_learning", steps=1_000_000),
+            Trained(kind="sarsa", steps=1_000_000),
+            Trained(kind="dqn", steps=60_000),
+            Trained(kind="reinforce", steps=60_000),
+            Trained(kind="ppo", steps=100_000),
+            Trained(kind="grpo", steps=400),
+        ),
+        games=200,
+    ),
+    Stage(
+        world="connect_four",
+        ready=("random", "minimax:depth=4", "mcts:simulations=200"),
+        trained=(Trained(kind="dqn", steps=60_000), Trained(kind="ppo", steps=100_000)),
+        games=100,
+    ),
+    Stage(
+        world="cliff_walking",
+        ready=("random", "value_iteration"),
+        trained=(
+            Trained(kind="q_learning", steps=200_000),
+            Trained(kind="sarsa", steps=200_000),
+            Trained(kind="dqn", steps=30_000),
+            Trained(kind="ppo", steps=60_000),
+        ),
+        games=50,
+    ),
+    Stage(
+        world="rock_paper_scissors:rounds=10",
+        ready=("random",),
+        trained=(
+            Trained(kind="q_learning", steps=200_000),
+            Trained(kind="sarsa", steps=200_000),
+            Trained(kind="ppo", steps=40_000),
+            Trained(kind="reinforce", steps=40_000),
+        ),
+        games=200,
+    ),
+    Stage(
+        world="token_mdp",
+        ready=("random",),
+        trained=(
+            Trained(kind="q_learning", steps=200_000),
+            Trained(kind="ppo", steps=40_000),
+            Trained(kind="sft", steps=200),
+            Trained(kind="grpo", steps=300),
+        ),
+        games=200,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of the showdown."""
+
+    world: str
+    kind: str
+    steps: int
+    settings: dict[str, Any]
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether the agent is there, trained to the end."""
+        return (self.folder / CARD).is_file() and read_card(self.folder).steps >= self.steps
+
+    def progress(self) -> int:
+        """Steps so far, as the run's own curve tells."""
+        curve = read_curve(self.folder / CURVES)
+        return min(int(curve[-1]["step"]), self.steps) if curve else 0
+
+
+def training_jobs(out: Path, plan: tuple[Stage, ...] = PLAN) -> list[Job]:
+    """All trainings, the longest first where it is known: the deep ones stand behind the tabular in every stage."""
+    return [
+        Job(make_env(stage.world).id, t.kind, t.steps, t.settings, out / "agents" / world_slug(stage.world) / t.kind)
+        for stage in plan
+        for t in stage.trained
+    ]
+
+
+def _train_alone(job: Job, device: str) -> None:
+    """One training in a worker process, on one thread, so that the result does not depend on the neighbours."""
+    import torch
+
+    torch.set_num_threads(1)
+    train(
+        job.kind,
+        make_env(job.world),
+        steps=job.steps,
+        seed=SEED,
+        device=device,
+        options=job.settings,
+        out=job.folder,
+        resume=True,
+    )
+
+
+def train_all(jobs: list[Job], workers: int, device: str, on_tick: Callable[[], None]) -> None:
+    """Train what is not trained yet in ``workers`` processes; ``on_tick`` is called several times a second."""
+    waiting = [job for job in jobs if not job.done]
+    if not waiting:
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=context) as pool:
+        running = {pool.submit(_train_alone, job, device) for job in waiting}
+        try:
+            while running:
+                finished, running = wait(running, timeout=0.25)
+                for future in finished:
+                    future.result()
+                on_tick()
+        except BaseException:
+            for future in running:
+                future.cancel()
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+
+
+def entrants(stage: Stage, out: Path) -> list[str]:
+    """The specs that meet in a stage."""
+    folder = out / "agents" / world_slug(stage.world)
+    return [*stage.ready, *(str(folder / t.kind) for t in stage.trained)]
+
+
+def default_workers() -> int:
+    """One worker per core."""
+    return os.cpu_count() or 1
