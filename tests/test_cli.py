@@ -1,0 +1,106 @@
+"""The command line as a person meets it: its output, exit codes, and one line for every mistake (FAULTS 38, 40)."""
+
+import json
+import sys
+
+import pytest
+
+from elodrome import cli
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of ``elodrome ARGUMENTS``."""
+    monkeypatch.setattr(sys, "argv", ["elodrome", *arguments])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(done.value.code or 0), out, err
+
+
+@pytest.fixture
+def elodrome(capsys, monkeypatch):
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mach",), "unknown command 'mach'; did you mean 'match'"),
+        (("check", "agnt"), "unknown command 'agnt'; did you mean 'agent'"),
+        (("envs", "--jsn"), "unknown option '--jsn'; did you mean '--json'"),
+        (("match", "tictactoe", "random", "random"), "unknown environment 'tictactoe'; did you mean 'tic_tac_toe'"),
+        (("match", "tic_tac_toe", "randm", "random"), "unknown agent 'randm'; did you mean 'random'"),
+        (("match", "tic_tac_toe", "random:x=1", "random"), "random has no option 'x'; it takes none"),
+        (("match", "tic_tac_toe", "random:x", "random"), "'x' is not key=value"),
+        (("match", "tic_tac_toe", "random", "random", "--games", "0"), "games must be at least 1, not 0"),
+        (("match", "tic_tac_toe", "random", "random", "--games", "ten"), "'--games'"),
+        (("match", "tic_tac_toe", "random"), "Missing argument 'SPEC_B'"),
+        (("train", "random", "--env", "tic_tac_toe"), "agent 'random' does not learn"),
+        (("train", "q_learning", "--env", "tic_tac_toe", "--device", "tpu"), "choose auto, cpu or cuda"),
+        (("check", "env", "gymnasium"), "gymnasium:CartPole-v1"),
+        (("agents", "--env", "tic_tac_toe:size=4"), "options: none"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
+)
+def test_a_mistake_is_answered_in_one_line_with_exit_code_2(elodrome, arguments, message) -> None:
+    code, out, err = elodrome(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_cuda_that_is_absent_is_said_in_one_line_and_auto_falls_back(elodrome, monkeypatch) -> None:
+    import torch
+
+    from elodrome.agents.agent import check_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, _, err = elodrome("train", "q_learning", "--env", "tic_tac_toe", "--device", "cuda")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "device cuda was asked for" in err
+    assert check_device("auto") == "cpu"
+
+
+def test_envs_and_agents_as_json(elodrome) -> None:
+    code, out, _ = elodrome("envs", "--json")
+    assert code == 0
+    assert {"tic_tac_toe", "connect_four", "token_mdp"} <= {e["id"] for e in json.loads(out)["envs"]}
+    code, out, _ = elodrome("agents", "--env", "tic_tac_toe", "--json")
+    assert code == 0
+    fit = {a["id"] for a in json.loads(out)["agents"]}
+    assert {"random", "minimax", "q_learning", "mcts"} <= fit
+    assert "value_iteration" not in fit
+
+
+def test_a_match_as_json_holds_what_is_promised(elodrome) -> None:
+    code, out, _ = elodrome("match", "tic_tac_toe", "minimax", "random", "--games", "40", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["wins"] + document["draws"] == 40
+    assert document["losses"] == 0
+    assert {"env", "agents", "games", "by_seat", "mean_return", "terminations", "elo_difference", "elo_interval",
+            "duplicate_games", "seconds"} <= document.keys()  # fmt: skip
+
+
+def test_games_that_are_played_reach_the_ladder_once(elodrome) -> None:
+    for _ in range(2):
+        assert elodrome("match", "tic_tac_toe", "minimax", "random", "--games", "20")[0] == 0
+    code, out, _ = elodrome("ladder", "--env", "tic_tac_toe", "--json")
+    assert code == 0
+    rows = {row["agent"]: row for row in json.loads(out)["rows"]}
+    assert rows["minimax"]["games"] == 20
+    assert rows["minimax"]["elo"] > rows["random"]["elo"]
+
+
+def test_check_says_whether_a_world_and_an_agent_conform(elodrome) -> None:
+    assert elodrome("check", "env", "tic_tac_toe")[:2] == (0, "world tic_tac_toe: conforms\n")
+    code, out, _ = elodrome("check", "agent", "random", "--env", "tic_tac_toe")
+    assert (code, out) == (0, "agent random on tic_tac_toe: conforms\n")
+
+
+def test_help_lists_the_commands(elodrome) -> None:
+    code, out, _ = elodrome("--help")
+    assert code == 0
+    for command in ("envs", "agents", "check", "train", "match", "tournament", "ladder", "play", "watch", "showdown"):
+        assert command in out
