@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.envs.engine import GOLDEN, below, mix
 from elodrome.envs.game import Game, Look, Mask, Words, compiled, rule
 from elodrome.envs.signatures import I8
 
@@ -73,30 +72,35 @@ def observe(state: Any, seat: int, out: Any) -> None:
 
 @rule.playout
 def playout(state: Any, rng: int, returns: Any) -> int:
-    """Random play on bitboards: the k-th free square by clearing lowest bits."""
-    word = np.uint64(rng)
+    """Random play on bitboards, all draws from one word: a fraction in 59 bits, of which each move takes its digit."""
     seat = state[2]
-    mine = state[seat] if seat >= 0 else 0
-    theirs = state[1 - seat] if seat >= 0 else 0
+    if seat < 0:
+        return 0
+    mine, theirs = state[seat], state[1 - seat]
+    free = ~(mine | theirs) & 511
+    count = 0
+    bits = free
+    while bits:
+        bits &= bits - 1
+        count += 1
+    fraction = np.int64(np.uint64(rng) >> np.uint64(5))
     steps = 0
-    while seat >= 0:
-        free = ~(mine | theirs) & 511
-        count = 0
+    while count:
+        fraction *= count
+        skip = fraction >> 59
+        fraction &= (1 << 59) - 1
         bits = free
-        while bits:
+        for _ in range(skip):
             bits &= bits - 1
-            count += 1
-        if count == 0:
-            break
-        word += GOLDEN
-        for _ in range(below(mix(word), count)):
-            free &= free - 1
-        mine |= free & -free
+        bit = bits & -bits
+        free ^= bit
+        mine |= bit
         steps += 1
         if won(mine):
             returns[seat] = 1.0
             returns[1 - seat] = -1.0
             break
+        count -= 1
         mine, theirs = theirs, mine
         seat = 1 - seat
     return steps
