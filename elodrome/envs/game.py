@@ -12,7 +12,6 @@ compiled once for all worlds and come from numba's cache in every later process.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from numba.core.errors import NumbaExperimentalFeatureWarning
 
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.signatures import CHANCE, LEGAL, OBSERVE, PLAYER, PLAYOUT, RESET, STEP
@@ -30,9 +28,6 @@ from elodrome.errors import UserError
 
 if TYPE_CHECKING:
     from elodrome.envs.table import Table
-
-# The design rests on first-class functions; numba still calls them experimental at every use.
-warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
 
 Words = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

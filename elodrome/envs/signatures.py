@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 from numba import types
+from numba.core.errors import NumbaExperimentalFeatureWarning
+
+# The design rests on first-class functions; numba still calls them experimental at every use.
+warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
 
 I8 = types.int64
 WORDS = types.Array(types.int64, 1, "C")
