@@ -13,19 +13,14 @@ from elodrome.envs.signatures import I8
 # The row: [stones of seat 0, stones of seat 1 (bit r * 3 + c), seat to act or -1].
 
 
+_LINES = (7, 56, 448, 73, 146, 292, 273, 84)
+_WON = np.array([any(stones & line == line for line in _LINES) for stones in range(512)])
+
+
 @compiled(types.boolean(I8), inline="always")
 def won(stones: int) -> bool:
     """Whether a set of squares holds a line."""
-    return (
-        stones & 7 == 7
-        or stones & 56 == 56
-        or stones & 448 == 448
-        or stones & 73 == 73
-        or stones & 146 == 146
-        or stones & 292 == 292
-        or stones & 273 == 273
-        or stones & 84 == 84
-    )
+    return _WON[stones]
 
 
 @rule.reset
@@ -77,30 +72,27 @@ def playout(state: Any, rng: int, returns: Any) -> int:
     if seat < 0:
         return 0
     mine, theirs = state[seat], state[1 - seat]
-    free = ~(mine | theirs) & 511
+    squares = 0  # the free ones, as nibbles
     count = 0
-    bits = free
-    while bits:
-        bits &= bits - 1
-        count += 1
+    for a in range(9):
+        if not ((mine | theirs) >> a) & 1:
+            squares |= a << (4 * count)
+            count += 1
     fraction = np.int64(np.uint64(rng) >> np.uint64(5))
     steps = 0
     while count:
         fraction *= count
-        skip = fraction >> 59
+        at = 4 * (fraction >> 59)
         fraction &= (1 << 59) - 1
-        bits = free
-        for _ in range(skip):
-            bits &= bits - 1
-        bit = bits & -bits
-        free ^= bit
-        mine |= bit
+        square = (squares >> at) & 15
+        mine |= 1 << square
         steps += 1
         if won(mine):
             returns[seat] = 1.0
             returns[1 - seat] = -1.0
             break
         count -= 1
+        squares ^= (square ^ ((squares >> (4 * count)) & 15)) << at  # the last one fills the gap
         mine, theirs = theirs, mine
         seat = 1 - seat
     return steps
