@@ -20,7 +20,7 @@ import numpy.typing as npt
 from elodrome.envs import engine
 from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.errors import IllegalAction
-from elodrome.seeding import U64, mix64
+from elodrome.seeding import U64, mix64, streams
 
 Rows = npt.NDArray[np.int64]
 SPLIT_AT = 16384  # rows; below this, waking a thread costs more than it brings (measured: 0.1 to 0.4 ms)
@@ -32,10 +32,10 @@ def thread_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="elodrome")
 
 
-def split(count: int, work: Callable[[int, int], None], threads: int | None = None) -> None:
-    """Call ``work(lo, hi)`` over [0, count) on all cores, or here when the batch is small."""
-    parts = (os.cpu_count() or 1) if threads is None else threads
-    if parts <= 1 or count < SPLIT_AT:
+def split(count: int, work: Callable[[int, int], None], threads: int | None = None, *, least: int = SPLIT_AT) -> None:
+    """Call ``work(lo, hi)`` over [0, count) on all cores, or here when there are fewer than ``least`` rows."""
+    parts = min((os.cpu_count() or 1) if threads is None else threads, max(count, 1))
+    if parts <= 1 or count < least:
         work(0, count)
         return
     edges = [count * i // parts for i in range(parts + 1)]
@@ -176,8 +176,6 @@ class BatchEnv:
 
     def reset(self, seed: int) -> None:
         """Start every game anew; row b's dice depend on (seed, b) alone."""
-        from elodrome.seeding import streams
-
         rows = np.arange(self.size)
         self._rng[:] = streams(seed, self.size)
         self.plies[:] = 0
@@ -213,3 +211,32 @@ class BatchEnv:
         split(
             self.size, lambda lo, hi: engine.batch_sample(self.legal[lo:hi], rng[lo:hi], actions[lo:hi]), self.threads
         )
+
+    def random_play(self, steps: int, seed: int) -> int:
+        """Play ``steps`` uniformly random legal steps in every row, restarting games as they end; all buffers are
+        written at every step as ``step`` writes them. Returns the number of steps of all rows together.
+
+        Row b's actions depend on (seed, b) alone, not on the number of threads.
+        """
+        world: Any = self.world.compiled
+        choices = streams(seed, self.size)
+
+        def part(lo: int, hi: int) -> None:
+            engine.batch_random(
+                world,
+                self._states[lo:hi],
+                self._rng[lo:hi],
+                choices[lo:hi],
+                self.plies[lo:hi],
+                self.seats[lo:hi],
+                self.rewards[lo:hi],
+                self.terminated[lo:hi],
+                self.truncated[lo:hi],
+                self.legal[lo:hi],
+                self._flat[lo:hi],
+                self._flat_final[lo:hi],
+                steps,
+            )
+
+        split(self.size, part, self.threads, least=0)
+        return self.size * steps
