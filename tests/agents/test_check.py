@@ -1,0 +1,155 @@
+"""check_agent: every registered agent passes it on a world of every kind it fits; every deliberate fault is caught."""
+
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from elodrome import make_env
+from elodrome.agents.agent import Agent, Evaluation, Position, Positions
+from elodrome.agents.check import check_acting, check_agent
+from elodrome.agents.registry import builtin, unfit
+from elodrome.envs.game import World
+
+WORLDS = ("tic_tac_toe", "gridworld:map=3x3", "rock_paper_scissors:rounds=2", "token_mdp")
+INTERACTIVE = {"human"}  # asks a person
+
+
+@pytest.mark.parametrize("world_id", WORLDS)
+@pytest.mark.parametrize("kind", sorted(set(builtin()) - INTERACTIVE))
+def test_every_registered_agent_conforms(kind: str, world_id: str) -> None:
+    world = make_env(world_id)
+    if unfit(builtin()[kind].about, world):
+        pytest.skip(f"{kind} does not fit {world_id}")
+    assert check_agent(kind, world) == []
+
+
+def test_every_registered_agent_fits_one_of_these_worlds() -> None:
+    for kind in builtin().values():
+        assert any(unfit(kind.about, make_env(w)) is None for w in WORLDS), kind.id
+
+
+class Straight(Agent):
+    """Conforms; the others each break one rule."""
+
+    def choose(self, position: Position) -> int:
+        return int(position.legal_actions[0])
+
+
+class Illegal(Agent):
+    def choose(self, position: Position) -> int:
+        return int(np.argmin(position.legal))
+
+
+class Floating(Straight):
+    def choose(self, position: Position) -> float:
+        return float(super().choose(position))
+
+
+class Raising(Agent):
+    def choose(self, position: Position) -> int:
+        raise RuntimeError("no idea")
+
+
+class Short(Agent):
+    def act(self, positions: Positions) -> list[int]:
+        return [0]
+
+
+class GlobalNumpy(Agent):
+    def choose(self, position: Position) -> int:
+        return int(np.random.choice(position.legal_actions))  # noqa: NPY002
+
+
+class GlobalPython(Agent):
+    def choose(self, position: Position) -> int:
+        return int(random.choice(position.legal_actions))
+
+
+class Restless(Agent):
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.rng = np.random.default_rng(0)
+
+    def choose(self, position: Position) -> int:
+        return int(self.rng.choice(position.legal_actions))
+
+
+class Sociable(Agent):
+    """Looks at its neighbours in the batch."""
+
+    def act(self, positions: Positions) -> list[int]:
+        return [int(p.legal_actions[len(positions) % len(p.legal_actions)]) for p in positions]
+
+
+class Writing(Straight):
+    def act(self, positions: Positions) -> list[int]:
+        actions = [self.choose(p) for p in positions]
+        positions.legal[:] = 0
+        return actions
+
+
+class Improbable(Straight):
+    def evaluate(self, positions: Positions) -> Evaluation:
+        return Evaluation(positions.legal.astype(float), np.full(len(positions), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("agent", "finding"),
+    [
+        (Illegal, "not legal; choose from position.legal_actions"),
+        (Floating, "answer with an int"),
+        (Raising, "act raises RuntimeError: no idea"),
+        (Short, "act returned 1 actions"),
+        (GlobalNumpy, "global random generator"),
+        (GlobalPython, "global random generator"),
+        (Restless, "differently the second time"),
+        (Sociable, "when others stand beside it"),
+        (Writing, r"writes into positions\.legal"),
+        (Improbable, "rows are not probabilities"),
+        (Improbable, "not finite"),
+    ],
+    ids=lambda v: v.__name__ if isinstance(v, type) else "",
+)
+def test_each_fault_is_found_by_name(agent: type[Agent], finding: str) -> None:
+    world = make_env("tic_tac_toe")
+    findings = check_acting(agent(world), world)
+    assert any(re.search(finding, f) for f in findings), findings
+
+
+def test_a_good_agent_has_no_findings() -> None:
+    world = make_env("tic_tac_toe")
+    assert check_acting(Straight(world), world) == []
+
+
+LEARNER = Path(__file__).parents[2] / "examples/plugin_agent/careful_agents/monte_carlo.py"
+
+
+@pytest.mark.parametrize(
+    ("body", "finding"),
+    [
+        ("    def learn(self, budget):\n        return iter(())\n", "yields no Progress"),
+        (
+            "    def learn(self, budget):\n        yield from super().learn(Budget(budget.steps // 2))\n",
+            "stops at step 32 of 64",
+        ),
+        ("    def snapshot(self):\n        return {**self.weights(), 'games': 0}\n", "goes on differently"),
+        (
+            "    def weights(self):\n        w = super().weights()\n        return {**w, 'values': w['values'][::-1].copy()}\n",
+            "acts differently from the one that was trained",
+        ),
+        (
+            "    seeds = iter(range(100))\n"
+            "    def __init__(self, task, config=None):\n"
+            "        super().__init__(Task(task.world, next(self.seeds)), config)\n",
+            "other weights the second time",
+        ),
+    ],
+)
+def test_each_fault_of_a_learner_is_found(tmp_path: Path, body: str, finding: str) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(LEARNER.read_text() + "\n\nclass Odd(MonteCarlo):\n" + body)
+    findings = check_agent(f"{file}:Odd", make_env("tic_tac_toe"))
+    assert any(finding in f for f in findings), findings
