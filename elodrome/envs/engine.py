@@ -1,7 +1,7 @@
 """Compiled loops over any world: batched stepping, random play, playouts, exact enumeration.
 
-Every function takes ``world`` (see ``signatures.WORLD``) first and an explicit signature, so that numba compiles it once
-for all games and finds it in its cache in every later process. Letters in the shapes: B rows, A actions, P seats,
+Every function takes ``world`` (see ``signatures.WORLD``) first and an explicit signature, so that numba compiles it
+once for all games and finds it in its cache in every later process. Letters in the shapes: B rows, A actions, P seats,
 W words of a row, O floats of an observation, S states.
 
 Chance is drawn from one SplitMix64 stream per row (``rng`` uint64[B]): a row's future depends on its own stream
@@ -142,7 +142,7 @@ def batch_step(world: Any, states: Any, rng: Any, rows: Any, actions: Any, rewar
 
     Every action is checked before the first state changes, so that a refused call changes nothing.
     """
-    header, template = world
+    header, _template = world
     rules = rules_of(header)
     dice = header[HAS_CHANCE]
     mask = np.zeros(header[ACTIONS], np.uint8)
@@ -163,9 +163,8 @@ def batch_step(world: Any, states: Any, rng: Any, rows: Any, actions: Any, rewar
 @compiled(types.void(WORLD, ROWS, WORDS, MASKS))
 def batch_legal(world: Any, states: Any, rows: Any, masks: Any) -> None:
     """Legal masks [k, A] of the rows named."""
-    header, template = world
+    header, _template = world
     rules = rules_of(header)
-    dice = header[HAS_CHANCE]
     for i in range(rows.size):
         rules[2](row(states, rows[i]), row(masks, i))
 
@@ -173,9 +172,8 @@ def batch_legal(world: Any, states: Any, rows: Any, masks: Any) -> None:
 @compiled(types.void(WORLD, ROWS, WORDS, WORDS, FLOAT_ROWS))
 def batch_observe(world: Any, states: Any, rows: Any, seats: Any, out: Any) -> None:
     """Observations [k, O] of the rows named, each as the seat beside it sees it."""
-    header, template = world
+    header, _template = world
     rules = rules_of(header)
-    dice = header[HAS_CHANCE]
     for i in range(rows.size):
         rules[4](row(states, rows[i]), seats[i], row(out, i))
 
@@ -296,7 +294,7 @@ def batch_random(
 def play_out(world: Any, state: Any, rng: Any, returns: Any, mask: Any, rewards: Any, probs: Any) -> Any:
     """Random play from ``state`` (destroyed) to the end or max_steps; returns [P] summed. mask [A], rewards [P]
     and probs [K] are scratch. Returns the stream after the draws."""
-    header, template = world
+    header, _template = world
     rules = rules_of(header)
     dice = header[HAS_CHANCE]
     returns[:] = 0.0

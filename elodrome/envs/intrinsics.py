@@ -1,4 +1,4 @@
-"""Two intrinsics that keep the engines fast: uncounted rows, and rules from their addresses.
+"""Three intrinsics that keep the engines fast: uncounted rows, rules from their addresses, floats among words.
 
 ``array[b]`` in compiled code counts references with atomic operations on the parent: measured here, that made a
 batched step ten times slower than the rules themselves, and slower still on two threads. ``row(array, b)`` is the
@@ -65,7 +65,19 @@ def _rules_of(typingctx: Any, header: Any) -> Any:
     return RULES(header), codegen
 
 
+def _real(typingctx: Any, word: Any) -> Any:
+    """The float64 whose bits an int64 word holds (``game.pack_floats`` laid it there)."""
+    if not isinstance(word, types.Integer) or word.bitwidth != 64:
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(types.float64))
+
+    return types.float64(word), codegen
+
+
 row: Any = intrinsic(_row)
+real: Any = intrinsic(_real)
 rules_of: Any = intrinsic(_rules_of)
 
 

@@ -1,8 +1,8 @@
 """Worlds by name: ours, those of plugins, and foreign ones through an adapter's prefix.
 
-A name is an id (``connect_four``), with options if wanted (``gridworld:slip=0.1,map=maze``), ``path/to/file.py:function``,
-or ``gymnasium:...``, ``pettingzoo:...``, ``open_spiel:...``. Outside packages declare the entry point group
-``elodrome.envs``: a function that returns a ``World``. One broken plugin is named and skipped.
+A name is an id (``connect_four``), with options if wanted (``gridworld:slip=0.1,map=maze``),
+``path/to/file.py:function``, or ``gymnasium:...``, ``pettingzoo:...``, ``open_spiel:...``. Outside packages declare
+the entry point group ``elodrome.envs``: a function that returns a ``World``. One broken plugin is named and skipped.
 """
 
 from __future__ import annotations
@@ -122,10 +122,22 @@ def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
 _EXAMPLES = {"gymnasium": "CartPole-v1", "pettingzoo": "classic/connect_four_v3", "open_spiel": "kuhn_poker"}
 
 
+def _split_outside_brackets(text: str) -> list[str]:
+    """``text`` cut at the commas that stand in no bracket: ``payoffs=[[1,2],[3,4]],rounds=5`` has two parts."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[{(") - (character in "]})")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
 def parse_options(name: str, text: str) -> dict[str, Any]:
-    """``key=value,key=value`` as a dict; numbers and booleans are read as such."""
+    """``key=value,key=value`` as a dict; numbers, booleans, lists and tables are read as JSON."""
     options: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
+    for part in filter(None, _split_outside_brackets(text)):
         key, equals, value = part.partition("=")
         if not equals or not key.isidentifier():
             raise UserError(f"{name!r}: {part!r} is not key=value{nearest(key, [])}")
