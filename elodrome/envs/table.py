@@ -86,6 +86,13 @@ class Table(ABC):
         """One game as text for people."""
         return ""
 
+    def _refusal(self, row: int, action: int) -> IllegalAction:
+        if self.seats[row] < 0:
+            return IllegalAction(f"{self.world.id}: the game is over; no action can be played")
+        names = [self.world.action_name(int(a)) for a in np.flatnonzero(self.legal(np.array([row]))[0])]
+        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        return IllegalAction(f"{self.world.id}: action {action} is not legal here; legal: {shown}\n{self.draw(row)}")
+
 
 class CompiledTable(Table):
     """A table of one of our games, stepped in compiled loops."""
@@ -138,13 +145,6 @@ class CompiledTable(Table):
 
     def draw(self, row: int) -> str:
         return self.world.draw(self._rows[row])
-
-    def _refusal(self, row: int, action: int) -> IllegalAction:
-        if self.seats[row] < 0:
-            return IllegalAction(f"{self.world.id}: the game is over; no action can be played")
-        names = [self.world.action_name(int(a)) for a in np.flatnonzero(self.legal(np.array([row]))[0])]
-        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        return IllegalAction(f"{self.world.id}: action {action} is not legal here; legal: {shown}\n{self.draw(row)}")
 
 
 class BatchEnv:

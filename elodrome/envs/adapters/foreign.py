@@ -1,0 +1,136 @@
+"""What the three adapters share: a table of Python objects, names with options, observations as floats."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.envs.registry import parse_options
+from elodrome.envs.table import Rows, Table
+from elodrome.errors import UserError
+from elodrome.seeding import U64, mix64
+
+STEPS_WITHOUT_LIMIT = 10_000  # max_steps where a foreign environment states none; the option max_steps overrides it
+
+
+def split_name(rest: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """``NAME[:key=value,...]`` and keywords as (NAME, all options). NAME may hold colons of its own."""
+    name, _, tail = rest.rpartition(":")
+    if name and "=" in tail:
+        return name, {**parse_options(rest, tail), **options}
+    return rest, dict(options)
+
+
+def step_limit(options: dict[str, Any]) -> int:
+    """Takes ``max_steps`` out of the options. Raises UserError when it is not a positive whole number."""
+    limit = options.pop("max_steps", STEPS_WITHOUT_LIMIT)
+    if not isinstance(limit, int) or limit < 1:
+        raise UserError(f"max_steps must be a whole number of 1 or more, not {limit!r}")
+    return limit
+
+
+def full_id(prefix: str, name: str, options: Mapping[str, Any]) -> str:
+    """The name under which ``make_env`` makes the same world again."""
+    tail = ",".join(f"{key}={json.dumps(value, default=str)}" for key, value in options.items())
+    return f"{prefix}:{name}" + (f":{tail}" if tail else "")
+
+
+def env_seed(seed: int) -> int:
+    """The seed handed to a foreign environment for a row that was reset with ``seed``: 31 bits, which all accept."""
+    return int(mix64(np.array([seed], np.uint64))[0] >> np.uint64(33))
+
+
+def flattener(space: spaces.Space[Any], world: str) -> tuple[tuple[int, ...], Callable[[Any], Floats]]:
+    """The shape of a space's values as float32, and what turns a value into them.
+
+    A Box keeps its shape; everything else becomes what ``gymnasium.spaces.flatten`` makes of it (Discrete: one-hot).
+    Raises UserError for spaces of no fixed size.
+    """
+    if isinstance(space, spaces.Box):
+        shape = space.shape or (1,)
+        return shape, lambda value: np.asarray(value, np.float32).reshape(shape)
+    if not space.is_np_flattenable:
+        raise UserError(f"{world}: observations in {space} have no fixed size; a Box, Discrete or their like is needed")
+    return (spaces.flatdim(space),), lambda value: np.asarray(spaces.flatten(space, value), np.float32)
+
+
+def discrete(space: spaces.Space[Any], world: str) -> spaces.Discrete:
+    """The action space, if it is Discrete. Raises UserError elsewhere."""
+    if not isinstance(space, spaces.Discrete):
+        raise UserError(f"{world}: a Discrete action space is needed, but its actions are {space}")
+    return space
+
+
+class ForeignTable(Table):
+    """A table of foreign games, one Python object for each row; a subclass says how one of them is played.
+
+    Subclasses keep ``seats`` and ``truncated`` up to date in ``_start`` and ``_play``; legality, plies and the
+    step limit are kept here.
+    """
+
+    def reset(self, rows: Rows, seeds: U64) -> None:
+        for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
+            self.plies[row] = 0
+            self.truncated[row] = False
+            self._start(row, seed)
+
+    def legal(self, rows: Rows) -> Mask:
+        masks = np.zeros((len(rows), self.world.actions), np.uint8)
+        for i, row in enumerate(rows.tolist()):
+            if self.seats[row] >= 0:
+                mask = self._legal(row)
+                masks[i, : len(mask)] = mask
+        return masks
+
+    def observe(self, rows: Rows, seats: Rows | None = None) -> Floats:
+        who = self.seats[rows] if seats is None else seats
+        seen = np.zeros((len(rows), prod(self.world.observation_shape)), np.float32)
+        for i, (row, seat) in enumerate(zip(rows.tolist(), who.tolist(), strict=True)):
+            values = self._see(row, seat).ravel()
+            seen[i, : len(values)] = values
+        return seen.reshape(len(rows), *self.world.observation_shape)
+
+    def step(self, rows: Rows, actions: Rows) -> Reals:
+        for row, action, mask in zip(rows.tolist(), actions.tolist(), self.legal(rows), strict=True):
+            if not (0 <= action < self.world.actions and mask[action]):
+                raise self._refusal(row, action)
+        rewards = np.zeros((len(rows), self.world.players))
+        for i, (row, action) in enumerate(zip(rows.tolist(), actions.tolist(), strict=True)):
+            rewards[i] = self._play(row, action)
+            self.plies[row] += 1
+            if self.seats[row] >= 0 and self.plies[row] >= self.world.max_steps:
+                self.truncated[row] = True
+                self.seats[row] = -1
+        return rewards
+
+    @abstractmethod
+    def _start(self, row: int, seed: int) -> None:
+        """Start a game; everything random in it comes from ``seed``."""
+
+    @abstractmethod
+    def _legal(self, row: int) -> Mask:
+        """The mask of the seat to act, of length A or less."""
+
+    @abstractmethod
+    def _see(self, row: int, seat: int) -> Floats:
+        """What a seat sees, of the observation's size or less."""
+
+    @abstractmethod
+    def _play(self, row: int, action: int) -> Reals:
+        """Play a legal action; the rewards [P] of this step."""
+
+
+def world_of(world: World | str, options: Mapping[str, Any]) -> World:
+    """A world, or the one of that name, on its way out to a foreign interface."""
+    if isinstance(world, World):
+        return world
+    from elodrome.envs.registry import make_env
+
+    return make_env(world, **options)

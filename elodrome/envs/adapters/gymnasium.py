@@ -1,0 +1,186 @@
+"""Gymnasium both ways: its discrete environments as worlds, and our solo worlds as its environments.
+
+``make_env("gymnasium:CartPole-v1")`` brings one in. ``gymnasium.make("elodrome:cliff_walking")`` takes one out
+(``register.py`` puts the ids into Gymnasium's registry); ``GymnasiumEnv(world)`` does so without a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from elodrome.envs.adapters.foreign import (
+    ForeignTable,
+    discrete,
+    env_seed,
+    flattener,
+    full_id,
+    split_name,
+    step_limit,
+    world_of,
+)
+from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.errors import IllegalAction, UserError, unknown
+
+Env = gymnasium.Env[Any, Any]
+
+
+def from_name(rest: str, **options: Any) -> World:
+    """The Gymnasium environment ``rest`` (``ID[:key=value,...]``) as a world of one seat.
+
+    Options go to ``gymnasium.make``; ``max_steps`` is ours: where to truncate when the environment states no limit.
+    Raises UserError for an unknown id, a missing dependency, a bad option or actions that are not discrete.
+    """
+    name, options = split_name(rest, options)
+    id = full_id("gymnasium", name, options)
+    limit = step_limit(options)
+    env = _make(name, options)
+    modes = env.metadata.get("render_modes") or ()
+    if "ansi" in modes and "render_mode" not in options:
+        options["render_mode"] = "ansi"
+    try:
+        actions = discrete(env.action_space, id)
+        shape, _ = flattener(env.observation_space, id)
+        steps = env.spec.max_episode_steps if env.spec else None
+    finally:
+        env.close()
+    return GymnasiumWorld(
+        id=id,
+        players=1,
+        actions=int(actions.n),
+        observation_shape=shape,
+        max_steps=steps or limit,
+        return_range=(-np.inf, np.inf),
+        summary=f"Gymnasium's {name}",
+        source="gymnasium.farama.org",
+        name=name,
+        options=options,
+    )
+
+
+def _make(name: str, options: Mapping[str, Any]) -> Env:
+    try:
+        return gymnasium.make(name, **options)
+    except gymnasium.error.UnregisteredEnv:
+        raise unknown("Gymnasium environment", name, gymnasium.registry) from None
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"gymnasium:{name} needs a package that is not installed: {error}") from None
+    except ModuleNotFoundError as error:
+        raise UserError(f"gymnasium:{name}: {error}") from None
+    except (gymnasium.error.Error, TypeError) as error:
+        raise UserError(f"gymnasium:{name} with options {dict(options)}: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GymnasiumWorld(World):
+    """One of Gymnasium's environments. name and options are those of ``gymnasium.make``."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def table(self, games: int) -> GymnasiumTable:
+        return GymnasiumTable(self, games)
+
+
+class GymnasiumTable(ForeignTable):
+    """Environments of Gymnasium side by side; a row's environment is made when it is first reset.
+
+    Row seeds become ``env.reset(seed=env_seed(seed))``. Truncation is the environment's own; where it says terminated
+    and truncated at once, the game counts as terminated.
+    """
+
+    world: GymnasiumWorld
+
+    def __init__(self, world: GymnasiumWorld, games: int) -> None:
+        super().__init__(world, games)
+        self._envs: list[Env | None] = [None] * games
+        self._seen = np.zeros((games, *world.observation_shape), np.float32)
+        self._masks = np.ones((games, world.actions), np.uint8)
+
+    def _env(self, row: int) -> Env:
+        env = self._envs[row]
+        if env is None:
+            env = self._envs[row] = _make(self.world.name, self.world.options)
+            self._first = discrete(env.action_space, self.world.id).start
+            _, self._flatten = flattener(env.observation_space, self.world.id)
+        return env
+
+    def _note(self, row: int, observation: Any, info: Mapping[str, Any]) -> None:
+        self._seen[row] = self._flatten(observation)
+        self._masks[row] = info.get("action_mask", 1)
+
+    def _start(self, row: int, seed: int) -> None:
+        observation, info = self._env(row).reset(seed=env_seed(seed))
+        self.seats[row] = 0
+        self._note(row, observation, info)
+
+    def _legal(self, row: int) -> Mask:
+        return self._masks[row]
+
+    def _see(self, row: int, seat: int) -> Floats:
+        return self._seen[row]
+
+    def _play(self, row: int, action: int) -> Reals:
+        observation, reward, terminated, truncated, info = self._env(row).step(int(self._first) + action)
+        self._note(row, observation, info)
+        if terminated or truncated:
+            self.seats[row] = -1
+            self.truncated[row] = not terminated
+        return np.array([float(reward)])
+
+    def draw(self, row: int) -> str:
+        """Gymnasium's own text where it has one, else the observation."""
+        if self.world.options.get("render_mode") == "ansi":
+            return str(self._env(row).render()).rstrip()
+        return np.array2string(self._seen[row], precision=4, suppress_small=True)
+
+
+class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
+    """A world of one seat as a Gymnasium environment; ``world`` is a World or the name of one.
+
+    Observations float32 of the world's shape; ``info["action_mask"]`` int8 [A]. Raises UserError for worlds of
+    several seats, IllegalAction (with nothing changed) for an action that the rules refuse.
+    """
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012 (as the base class has it)
+
+    def __init__(self, world: World | str, render_mode: str | None = None, **options: Any) -> None:
+        self.world = world_of(world, options)
+        if self.world.players != 1:
+            raise UserError(
+                f"{self.world.id} has {self.world.players} seats and Gymnasium one; "
+                "use elodrome.envs.adapters.pettingzoo.aec_env"
+            )
+        if render_mode not in (None, "ansi"):
+            raise UserError(f"{self.world.id}: unknown render mode {render_mode!r}; known: ansi")
+        self.render_mode = render_mode
+        self.observation_space = spaces.Box(-np.inf, np.inf, self.world.observation_shape, np.float32)
+        self.action_space = spaces.Discrete(self.world.actions)
+        self._table = self.world.table(1)
+        self._row = np.zeros(1, np.int64)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._table.reset(self._row, self.np_random.integers(2**64, size=1, dtype=np.uint64))
+        return self._look()
+
+    def step(self, action: np.int64) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
+        if not self.action_space.contains(action):
+            raise IllegalAction(f"{self.world.id}: {action!r} is no action; one of 0 to {self.world.actions - 1} is")
+        reward = self._table.step(self._row, np.array([action], np.int64))[0, 0]
+        truncated = bool(self._table.truncated[0])
+        observation, info = self._look()
+        return observation, float(reward), bool(self._table.seats[0] < 0) and not truncated, truncated, info
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """The state as text, in the mode "ansi"."""
+        return self._table.draw(0) if self.render_mode == "ansi" else None
+
+    def _look(self) -> tuple[Floats, dict[str, Any]]:
+        mask = self._table.legal(self._row)[0].astype(np.int8)
+        return self._table.observe(self._row, self._row)[0], {"action_mask": mask}
