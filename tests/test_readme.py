@@ -1,0 +1,58 @@
+"""The README runs: its Python, its ten-line agent, and its commands, word for word."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from elodrome import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WINDOWS = ("play", "watch")  # need a person
+LONG = ("showdown",)
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Every ``elodrome ...`` line of the shell blocks as words."""
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    return [words[1:] for line in lines if (words := shlex.split(line, comments=True)) and words[0] == "elodrome"]
+
+
+def test_the_python_runs() -> None:
+    first = next(block for block in blocks("python") if "play_match" in block)
+    exec(compile(first, "README.md", "exec"), {})
+
+
+def test_the_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    agent = next(block for block in blocks("python") if "my_agent.py" in block)
+    (tmp_path / "my_agent.py").write_text(agent)
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for words in commands():
+        if words[0] in WINDOWS + LONG:
+            continue
+        monkeypatch.setattr(sys, "argv", ["elodrome", *words])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        assert not done.value.code, (words, capsys.readouterr().err)
+        ran += 1
+    assert ran >= 8
+    assert (tmp_path / "runs/first/report.html").is_file()
+
+
+def test_the_agent_has_ten_lines() -> None:
+    agent = next(block for block in blocks("python") if "my_agent.py" in block)
+    assert len([line for line in agent.splitlines()[1:] if line.strip()]) <= 10
+
+
+def test_every_link_and_picture_exists() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
