@@ -1,0 +1,74 @@
+"""Group relative policy optimisation (notes 5.5; Shao et al. 2024): advantages from a group, a clipped objective.
+
+Shapes: N prompts, G answers to each, B = N * G answers (those of one prompt side by side), T tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def group_advantages(rewards: Tensor, *, normalise: bool = True, epsilon: float = 1e-6) -> Tensor:
+    """Advantages [N, G] of rewards [N, G] within their group, equation (5.20): (R - mean) / (std + epsilon).
+
+    std is that of the group itself (divided by G). With ``normalise`` false the division is left out (Liu et al.
+    2025). A group whose rewards are all equal has nothing to say: its advantages are 0.
+
+    The mean holds the answer's own reward, so that without normalisation the expected gradient of the objective, at
+    the policy that spoke, is (G - 1) / G times the policy gradient of E[R]. With it, every prompt's
+    gradient is weighed anew in each group, and the expectation is no gradient of E[R].
+    """
+    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    if not normalise:
+        return centred
+    return centred / (rewards.std(dim=1, correction=0, keepdim=True) + epsilon)
+
+
+def length_penalised(rewards: Tensor, spoken: Tensor, coefficient: float) -> Tensor:
+    """Rewards [B] less ``coefficient`` per token, equation (5.22). spoken [B, T]: 1 where a token was spoken."""
+    return rewards - coefficient * spoken.sum(dim=1)
+
+
+def clipped_objective(
+    log_prob: Tensor,
+    old_log_prob: Tensor,
+    advantage: Tensor,
+    spoken: Tensor,
+    *,
+    clip: float = 0.2,
+    clip_high: float | None = None,
+) -> Tensor:
+    """The objective (5.21), to be maximised: the mean over answers of the sum over their tokens of
+    min(rho A, clip(rho, 1 - clip, 1 + clip_high) A), with rho = pi / pi_old of each token.
+
+    log_prob, old_log_prob, spoken [B, T]; advantage [B]; a scalar comes back. ``clip_high`` wider than ``clip`` lets
+    good answers rise further (Clip-Higher, 5.5.4); by default they are equal.
+    """
+    ratio = torch.exp(log_prob - old_log_prob)
+    bounded = ratio.clamp(1.0 - clip, 1.0 + (clip if clip_high is None else clip_high))
+    gain = advantage[:, None]
+    return (torch.minimum(ratio * gain, bounded * gain) * spoken).sum(dim=1).mean()
+
+
+def clipped_share(
+    log_prob: Tensor,
+    old_log_prob: Tensor,
+    advantage: Tensor,
+    spoken: Tensor,
+    *,
+    clip: float = 0.2,
+    clip_high: float | None = None,
+) -> Tensor:
+    """The share of spoken tokens whose gradient the clip has switched off; shapes as in ``clipped_objective``."""
+    ratio = torch.exp(log_prob - old_log_prob)
+    gain = advantage[:, None]
+    off = ((ratio > 1.0 + (clip if clip_high is None else clip_high)) & (gain > 0)) | (
+        (ratio < 1.0 - clip) & (gain < 0)
+    )
+    return (off * spoken).sum() / spoken.sum().clamp(min=1)
+
+
+def grpo_loss(objective: Tensor, divergence: Tensor, coefficient: float) -> Tensor:
+    """What is minimised, equation (5.23): the objective's negative plus the KL as a loss, all scalars."""
+    return coefficient * divergence - objective
