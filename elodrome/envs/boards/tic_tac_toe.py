@@ -78,7 +78,7 @@ def playout(state: Any, rng: int, returns: Any) -> int:
         if not ((mine | theirs) >> a) & 1:
             squares |= a << (4 * count)
             count += 1
-    fraction = np.int64(np.uint64(rng) >> np.uint64(5))
+    fraction: Any = np.int64(np.uint64(rng) >> np.uint64(5))
     steps = 0
     while count:
         fraction *= count
