@@ -72,11 +72,13 @@ class Transformer(nn.Module):
     def __init__(self, inputs: int, outputs: int, context: int, *, width: int, layers: int, heads: int) -> None:
         super().__init__()
         self.heads, self.outputs, self.context = heads, outputs, context
-        self.embedding = nn.Embedding(inputs, width)
-        self.position = nn.Parameter(torch.empty(context, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, outputs)
+        # PyTorch fills new layers from its global generator; that one is nobody's to advance.
+        with torch.random.fork_rng(devices=[]):
+            self.embedding = nn.Embedding(inputs, width)
+            self.position = nn.Parameter(torch.zeros(context, width))
+            self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+            self.norm = nn.LayerNorm(width)
+            self.head = nn.Linear(width, outputs)
 
     def start(self, seed: int) -> Transformer:
         """Fresh weights from ``seed`` alone; itself.
