@@ -168,7 +168,7 @@ def check_env_command(name: Annotated[str, typer.Argument(help="world")]) -> Non
     """Check a world: exit code 0 when it conforms, 1 with the findings when it does not."""
     from elodrome.envs.check import check_env
 
-    _findings(f"world {name}", check_env(_world(name)))
+    _findings(f"world {name}", check_env(_world(name), name))
 
 
 @check_app.command("agent")

@@ -1,0 +1,194 @@
+"""What check_env asks of the rules of a Game: each called alone, with poisoned buffers and guard words behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from elodrome.envs.game import Game
+from elodrome.seeding import generator
+
+RULED = 300  # positions in which every rule is called
+_GUARD = 8
+
+
+class Findings:
+    """What was found, one line per trouble: only the first case of each is kept."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}
+
+    def need(self, right: bool | np.bool_, trouble: str, line: Callable[[], str] | str) -> bool:
+        """Note ``line`` under the name ``trouble`` unless ``right``."""
+        if not right and trouble not in self.lines:
+            self.lines[trouble] = line if isinstance(line, str) else line()
+        return bool(right)
+
+
+class _Guarded:
+    """Arrays for a rule, each in front of guard words that no rule may touch."""
+
+    def __init__(self, game: Game) -> None:
+        self.row = self._array(game.row_words, np.int64)
+        self.mask = self._array(game.actions, np.uint8)
+        self.rewards = self._array(game.players, np.float64)
+        self.out = self._array(game.observation_size, np.float32)
+        self.probs = self._array(game.outcomes, np.float64)
+
+    @staticmethod
+    def _array(size: int, dtype: Any) -> Any:
+        whole = np.full(size + _GUARD, 77, dtype)
+        return whole[:size]
+
+    def whole(self) -> bool:
+        """Whether all guards stand."""
+        return all((a.base[len(a) :] == 77).all() for a in (self.row, self.mask, self.rewards, self.out, self.probs))
+
+
+def check_rules(game: Game, found: Findings, seed: int) -> None:
+    """Every rule alone, along random games."""
+    rng = generator(seed, "check", game.id)
+    arrays = _Guarded(game)
+    row = arrays.row
+    ply = None
+    for _ in range(RULED):
+        if ply is None or ply >= game.max_steps or game.player(row) < 0:
+            row[:] = game.template
+            start = _chance(game, arrays, -1, found, rng)
+            game.reset(row, start)
+            found.need(
+                bool((row[game.state_words :] == game.constants).all()),
+                "constants",
+                "reset changes the constants behind state_words; rules may only read them",
+            )
+            ply = 0
+        seat = int(game.player(row))
+        if not _look(game, arrays, seat, found) or seat < 0:
+            return
+        action = int(rng.choice(np.flatnonzero(arrays.mask)))
+        _twice(game, arrays, action, _chance(game, arrays, action, found, rng), found)
+        if game.simultaneous:
+            _hidden(game, row, seat, found)
+        arrays.rewards[:] = 0.0
+        game.step(row, action, _chance(game, arrays, action, found, rng), arrays.rewards)
+        ply += 1
+        if not found.need(
+            arrays.whole(),
+            "out of bounds",
+            "a rule writes past the end of an array it was given; check state_words, actions, players, "
+            "observation_shape and outcomes against what the rules write",
+        ):
+            return
+        if game.player(row) < 0:
+            _look(game, arrays, -1, found)
+
+
+def _chance(game: Game, arrays: _Guarded, action: int, found: Findings, rng: np.random.Generator) -> int:
+    """Check the probabilities and draw an outcome."""
+    if not game.has_chance:
+        return 0
+    before = arrays.row.copy()
+    arrays.probs[:] = np.nan
+    count = int(game.chance(arrays.row, action, arrays.probs))
+    found.need(
+        bool((arrays.row == before).all()),
+        "chance impure",
+        "chance changes the state; it may only write the probabilities",
+    )
+    where = "at reset (action -1)" if action < 0 else f"for action {game.action_name(action)}"
+    if not found.need(
+        1 <= count <= game.outcomes,
+        "outcomes",
+        f"chance gives {count} outcomes {where}; between 1 and outcomes={game.outcomes} are allowed",
+    ):
+        return 0
+    probs = arrays.probs[:count].copy()
+    right = bool(np.isfinite(probs).all() and (probs >= 0).all() and abs(probs.sum() - 1) < 1e-9)
+    found.need(right, "probabilities", f"chance gives {probs} {where}; they must be 0 or more and sum to 1")
+    return int(rng.choice(count, p=probs / probs.sum())) if right else 0
+
+
+def _look(game: Game, arrays: _Guarded, seat: int, found: Findings) -> bool:
+    """player, legal and observe in one position; whether the game can go on."""
+    before = arrays.row.copy()
+    if not found.need(seat < game.players, "player", f"player returns {seat}; seats are 0 to {game.players - 1}"):
+        return False
+    masks = []
+    for junk in (3, 5):
+        arrays.mask[:] = junk
+        game.legal(arrays.row, arrays.mask)
+        masks.append(arrays.mask.copy())
+    found.need(
+        bool((masks[0] == masks[1]).all() and (masks[0] <= 1).all()),
+        "mask",
+        "legal must write 0 or 1 for every action; it leaves some unwritten or writes another number",
+    )
+    if seat < 0:
+        found.need(not masks[0].any(), "mask at the end", "legal offers actions after the end; write 0 for all of them")
+    elif not found.need(
+        masks[0].any(), "mask empty", f"no action is legal before the end, in\n{game.draw(arrays.row)}"
+    ):
+        return False
+    for who in range(game.players):
+        seen = []
+        for poison in (np.nan, 123.0):
+            arrays.out[:] = poison
+            game.observe(arrays.row, who, arrays.out)
+            seen.append(arrays.out.copy())
+        found.need(
+            bool(np.isfinite(seen[0]).all() and (seen[0] == seen[1]).all()),
+            "observe",
+            "observe must write a finite number into every element: the buffer may hold anything before",
+        )
+    found.need(
+        bool((arrays.row == before).all()),
+        "impure",
+        "player, legal or observe changes the state; only reset and step may",
+    )
+    return True
+
+
+def _twice(game: Game, arrays: _Guarded, action: int, outcome: int, found: Findings) -> None:
+    """The same step from two copies."""
+    results = []
+    for _ in range(2):
+        row = arrays.row.copy()
+        rewards = np.zeros(game.players)
+        game.step(row, action, outcome, rewards)
+        results.append((row, rewards))
+    (row, rewards), (again, rewards_again) = results
+    found.need(
+        bool((row == again).all() and np.array_equal(rewards, rewards_again, equal_nan=True)),
+        "step not pure",
+        "step gives two results for one (state, action, chance); draw nothing inside rules, use the chance outcome",
+    )
+    found.need(
+        bool((row[game.state_words :] == game.constants).all()),
+        "constants",
+        "step changes the constants behind state_words; keep what changes in the first state_words words",
+    )
+    found.need(bool(np.isfinite(rewards).all()), "rewards", f"step gives the rewards {rewards}; they must be finite")
+
+
+def _hidden(game: Game, row: Any, seat: int, found: Findings) -> None:
+    """In a round of simultaneous moves nobody else sees what was chosen."""
+    mask = np.zeros(game.actions, np.uint8)
+    game.legal(row, mask)
+    seen: dict[int, Any] = {}
+    for action in np.flatnonzero(mask):
+        after = row.copy()
+        game.step(after, int(action), 0, np.zeros(game.players))
+        if game.player(after) <= seat:  # the round is over, or the game: choices may be shown
+            return
+        for other in range(game.players):
+            if other == seat:
+                continue
+            out = np.zeros(game.observation_size, np.float32)
+            game.observe(after, other, out)
+            found.need(
+                np.array_equal(seen.setdefault(other, out), out),
+                "hidden choice",
+                f"simultaneous: seat {other} sees the choice of seat {seat} before it chooses; hide it in observe",
+            )
