@@ -1,0 +1,211 @@
+"""Gymnasium both ways, against Gymnasium itself stepped directly and against its own environment checker."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+
+from elodrome import make_env
+from elodrome.envs.adapters.foreign import env_seed
+from elodrome.envs.adapters.gymnasium import GymnasiumEnv
+from elodrome.envs.registry import BUILTIN
+from elodrome.errors import IllegalAction, UserError
+
+SOLO = [name for name in BUILTIN if make_env(name).players == 1]
+
+
+class Odd(gymnasium.Env[Any, Any]):
+    """Three actions called 5, 6, 7, of which the last is legal at every other step; a Dict to look at."""
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
+    action_space = spaces.Discrete(3, start=5)
+    observation_space = spaces.Dict({"n": spaces.Discrete(4), "flags": spaces.MultiBinary(2)})
+
+    def __init__(self, render_mode: str | None = None, both: bool = False) -> None:
+        self.render_mode, self.both, self.n = render_mode, both, 0
+
+    def _look(self) -> Any:
+        return {"n": self.n, "flags": np.array([0, 1], np.int8)}
+
+    def _info(self) -> Any:
+        return {"action_mask": np.array([1, 1, self.n % 2], np.int8)}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.n = 0
+        return self._look(), self._info()
+
+    def step(self, action: int) -> Any:
+        assert action in (5, 6, 7)
+        self.n += 1
+        return self._look(), float(action), self.both and self.n == 3, self.n == 3, self._info()
+
+    def render(self) -> Any:
+        return f"n = {self.n}"
+
+
+@pytest.fixture
+def odd() -> Iterator[str]:
+    gymnasium.register("Odd-v0", entry_point=Odd)
+    yield "gymnasium:Odd-v0"
+    del gymnasium.registry["Odd-v0"]
+
+
+def test_cart_pole_is_gymnasiums_own() -> None:
+    """Every row, step by step, until all have ended."""
+    world = make_env("gymnasium:CartPole-v1")
+    assert (world.players, world.actions, world.observation_shape, world.max_steps) == (1, 2, (4,), 500)
+    rows, seeds = np.arange(5), np.array([3, 0, 2**64 - 1, 7, 7], np.uint64)
+    table, envs = world.table(5), [gymnasium.make("CartPole-v1") for _ in range(5)]
+    table.reset(rows, seeds)
+    seen = [env.reset(seed=env_seed(int(seed)))[0] for env, seed in zip(envs, seeds, strict=True)]
+    np.testing.assert_array_equal(table.observe(rows), np.array(seen))
+    rng = np.random.default_rng(0)
+    live = rows
+    while len(live):
+        actions = rng.integers(2, size=len(live))
+        rewards = table.step(live, actions)
+        for i, row in enumerate(live):
+            observation, reward, terminated, truncated, _ = envs[row].step(int(actions[i]))
+            np.testing.assert_array_equal(table.observe(np.array([row]), np.zeros(1, np.int64))[0], observation)
+            assert rewards[i, 0] == reward
+            assert (table.seats[row] < 0) == (terminated or truncated)
+        live = live[table.seats[live] >= 0]
+    assert not table.truncated.any()
+    assert table.draw(0)
+
+
+def test_time_limit_truncates() -> None:
+    world = make_env("gymnasium:CartPole-v1", max_episode_steps=4)
+    assert world.id == "gymnasium:CartPole-v1:max_episode_steps=4"
+    assert make_env(world.id) == world
+    table, row = world.table(1), np.array([0])
+    table.reset(row, np.array([0], np.uint64))
+    for _ in range(4):
+        table.step(row, row)
+    assert table.seats[0] == -1
+    assert table.truncated[0]
+
+
+def test_start_mask_and_flattening(odd: str) -> None:
+    world = make_env(odd)
+    table, row = world.table(1), np.array([0])
+    table.reset(row, np.array([0], np.uint64))
+    np.testing.assert_array_equal(table.legal(row), [[1, 1, 0]])
+    expected = spaces.flatten(Odd.observation_space, {"n": 0, "flags": np.array([0, 1], np.int8)})
+    np.testing.assert_array_equal(table.observe(row)[0], expected)
+    for bad in (2, 3, -1):
+        with pytest.raises(IllegalAction, match="legal: 0, 1"):
+            table.step(row, np.array([bad]))
+    assert (table.draw(0), table.plies[0]) == ("n = 0", 0)
+    assert table.step(row, np.array([1]))[0, 0] == 6.0
+    assert table.step(row, np.array([2]))[0, 0] == 7.0
+    table.step(row, np.array([0]))
+    assert (table.seats[0], table.truncated[0]) == (-1, True)
+    np.testing.assert_array_equal(table.legal(row), [[0, 0, 0]])
+    with pytest.raises(IllegalAction, match="over"):
+        table.step(row, np.array([0]))
+
+
+def test_terminated_and_truncated_at_once_is_terminated(odd: str) -> None:
+    table, row = make_env(odd, both=True).table(1), np.array([0])
+    table.reset(row, np.array([0], np.uint64))
+    for _ in range(3):
+        table.step(row, np.array([0]))
+    assert (table.seats[0], table.truncated[0]) == (-1, False)
+
+
+def test_an_illegal_row_leaves_the_others_where_they_were(odd: str) -> None:
+    table, rows = make_env(odd).table(2), np.arange(2)
+    table.reset(rows, np.zeros(2, np.uint64))
+    with pytest.raises(IllegalAction):
+        table.step(rows, np.array([0, 2]))
+    assert [table.draw(0), table.draw(1)] == ["n = 0", "n = 0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cartpole", "did you mean 'CartPole-v1'"),
+        ("CartPole-v9", "did you mean 'CartPole-v1'"),
+        ("Pendulum-v1", "a Discrete action space is needed"),
+        ("LunarLander-v3", "not installed"),
+        ("CartPole-v1:wings=2", "wings"),
+        ("CartPole-v1:max_steps=0", "max_steps must be"),
+        ("no_such_module:X-v0", "no_such_module"),
+    ],
+)
+def test_errors_say_what_would_be_right(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_env(f"gymnasium:{name}")
+
+
+# Worlds do not declare the bounds of what they show, so the Box is unbounded; Gymnasium only finds that unusual.
+@pytest.mark.filterwarnings("ignore:.*A Box observation space m.* value is -?infinity:UserWarning")
+@pytest.mark.parametrize("name", SOLO)
+def test_our_solo_worlds_pass_gymnasiums_checker(name: str) -> None:
+    env = gymnasium.make(f"elodrome:{name}", render_mode="ansi")
+    assert isinstance(env.unwrapped, GymnasiumEnv)
+    check_env(env.unwrapped)
+
+
+@pytest.mark.parametrize("name", [*SOLO, "gridworld:slip=0.3"])
+def test_a_seed_repeats_an_episode(name: str) -> None:
+    def episode(env: GymnasiumEnv, seed: int | None) -> list[Any]:
+        rng, over = np.random.default_rng(1), False
+        observation, info = env.reset(seed=seed)
+        trace = [observation.tolist()]
+        while not over and len(trace) < 200:
+            action = rng.choice(np.flatnonzero(info["action_mask"]))
+            observation, reward, terminated, truncated, info = env.step(action)
+            over = terminated or truncated
+            trace.append((observation.tolist(), reward, terminated, truncated))
+        return trace
+
+    first, second = GymnasiumEnv(name), GymnasiumEnv(name)
+    assert episode(first, 4) == episode(second, 4)
+    assert episode(first, None) == episode(second, None)
+
+
+def test_a_gridworld_is_cut_off_but_not_terminated() -> None:
+    env = GymnasiumEnv("cliff_walking")
+    env.reset(seed=0)
+    for step in range(env.world.max_steps):
+        _, reward, terminated, truncated, _ = env.step(np.int64(0))  # up, against the wall
+        assert reward == -1.0
+        assert not terminated
+        assert truncated == (step == env.world.max_steps - 1)
+    with pytest.raises(IllegalAction, match="over"):
+        env.step(np.int64(0))
+
+
+def test_refusals_of_our_own() -> None:
+    with pytest.raises(UserError, match="2 seats"):
+        GymnasiumEnv("tic_tac_toe")
+    with pytest.raises(UserError, match="known: ansi"):
+        GymnasiumEnv("cliff_walking", render_mode="human")
+    env = GymnasiumEnv("cliff_walking", render_mode="ansi")
+    env.reset(seed=0)
+    before = env.render()
+    for bad in (99, -1, None, 0.5):
+        with pytest.raises(IllegalAction):
+            env.step(bad)  # type: ignore[arg-type]
+    assert env.render() == before
+
+
+@pytest.mark.parametrize("imports", ["import elodrome, gymnasium", "import gymnasium, elodrome", "import gymnasium"])
+def test_ids_are_there_in_any_order_of_imports(imports: str) -> None:
+    code = f"""{imports}
+import sys
+if "elodrome" in sys.modules:
+    assert {{"cliff_walking", "elodrome/cliff_walking"}} <= set(gymnasium.registry)
+assert not {{"numba", "torch"}} & set(sys.modules)
+print(gymnasium.make("elodrome:cliff_walking").reset(seed=0)[0].shape)"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("(48,)", "")
