@@ -113,12 +113,14 @@ def _chance(game: Game, arrays: _Guarded, action: int, found: Findings, rng: np.
 def _look(game: Game, arrays: _Guarded, seat: int, found: Findings) -> bool:
     """player, legal and observe in one position; whether the game can go on."""
     before = arrays.row.copy()
+    game.player(arrays.row)
     if not found.need(seat < game.players, "player", f"player returns {seat}; seats are 0 to {game.players - 1}"):
         return False
-    masks = []
+    masks, pure = [], bool((arrays.row == before).all())
     for junk in (3, 5):
         arrays.mask[:] = junk
         game.legal(arrays.row, arrays.mask)
+        pure = pure and bool((arrays.row == before).all())
         masks.append(arrays.mask.copy())
     found.need(
         bool((masks[0] == masks[1]).all() and (masks[0] <= 1).all()),
@@ -136,6 +138,7 @@ def _look(game: Game, arrays: _Guarded, seat: int, found: Findings) -> bool:
         for poison in (np.nan, 123.0):
             arrays.out[:] = poison
             game.observe(arrays.row, who, arrays.out)
+            pure = pure and bool((arrays.row == before).all())
             seen.append(arrays.out.copy())
         found.need(
             bool(np.isfinite(seen[0]).all() and (seen[0] == seen[1]).all()),
@@ -143,7 +146,7 @@ def _look(game: Game, arrays: _Guarded, seat: int, found: Findings) -> bool:
             "observe must write a finite number into every element: the buffer may hold anything before",
         )
     found.need(
-        bool((arrays.row == before).all()),
+        pure,
         "impure",
         "player, legal or observe changes the state; only reset and step may",
     )
