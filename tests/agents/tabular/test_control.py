@@ -1,4 +1,4 @@
-"""SARSA and Q-learning against exact solutions, the published figures of cliff walking, and play against random."""
+"""SARSA and Q-learning against exact solutions, the known figures of cliff walking, and play against random."""
 
 from pathlib import Path
 
@@ -83,9 +83,9 @@ def greedy_path_length(world: Game, q: Reals) -> int:
     return steps
 
 
-@pytest.mark.parametrize(("name", "published"), [("QLearning", -51.4), ("Sarsa", -27.4)])
-def test_cliff_walking_returns_while_learning(runs: dict[str, Runs], name: str, published: float) -> None:
-    assert runs[name].returns[:, -100:].mean() == pytest.approx(published, abs=3.0)
+@pytest.mark.parametrize(("name", "reference"), [("QLearning", -51.4), ("Sarsa", -27.4)])
+def test_cliff_walking_returns_while_learning(runs: dict[str, Runs], name: str, reference: float) -> None:
+    assert runs[name].returns[:, -100:].mean() == pytest.approx(reference, abs=3.0)
 
 
 def test_cliff_walking_paths(cliff: Game, runs: dict[str, Runs]) -> None:
