@@ -99,6 +99,7 @@ def playout(state: Any, rng: int, returns: Any) -> int:
 
 
 def text(state: Words) -> str:
+    """Three lines from the top: X for seat 0, O for seat 1."""
     marks = ["X" if state[0] >> a & 1 else "O" if state[1] >> a & 1 else "." for a in range(9)]
     return "\n".join("".join(marks[r * 3 : r * 3 + 3]) for r in range(3))
 
