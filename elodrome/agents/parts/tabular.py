@@ -21,7 +21,6 @@ from numba import types
 from pydantic import Field
 
 from elodrome.agents.agent import Agent, Budget, Config, Evaluation, Ints, Learner, Positions, Progress, Task
-from elodrome.agents.ops.td import max_value
 from elodrome.agents.parts.index import RowIndex, words_of
 from elodrome.agents.parts.saved import expect
 from elodrome.envs import engine
@@ -40,11 +39,18 @@ CHUNK = 1_000_000  # steps between two reports, at most
 
 @compiled(I8(REALS, types.uint64, types.float64), forceinline=True)
 def epsilon_greedy(q: Any, word: Any, epsilon: float) -> int:
-    """An action by definition 2.12, illegal ones (-inf) aside, ties among the greedy ones at random; ``word`` random.
-
-    Written without branches on the values, which no processor can foresee.
-    """
-    floor = LEAST if np.float64(word >> np.uint64(32)) < epsilon * 4294967296.0 else max_value(q)
+    """An action by definition 2.12, illegal ones (-inf) aside, greedy ties at random; ``word`` is a random word."""
+    explore = np.float64(word >> np.uint64(32)) < epsilon * 4294967296.0
+    best, action, count = q[0], 0, 1
+    if not explore:
+        for a in range(1, q.size):
+            if q[a] > best:
+                best, action, count = q[a], a, 1
+            elif q[a] == best:
+                count += 1
+        if count == 1:
+            return action
+    floor = LEAST if explore else best
     count = 0
     for a in range(q.size):
         count += q[a] >= floor
