@@ -1,1 +1,5 @@
-"""The pygame window."""
+"""The pygame window: ``play`` against an agent, ``watch`` agents play."""
+
+from elodrome.arena.ui.window import play, watch
+
+__all__ = ["play", "watch"]

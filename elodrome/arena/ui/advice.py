@@ -1,0 +1,132 @@
+"""What agents think, for the window: who can be chosen, whom to ask for a hint, the values of a whole map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from elodrome.agents.agent import Agent, Evaluation, Learner, Positions
+from elodrome.agents.parts.saved import CARD, agents_folder, read_card
+from elodrome.agents.registry import kinds, make_agent, unfit
+from elodrome.arena.ui.session import HUMAN, look_of
+from elodrome.envs import engine
+from elodrome.envs.enumeration import enumerate_world
+from elodrome.envs.game import Game, Reals, World
+from elodrome.errors import UserError
+
+ADVISERS = ("minimax", "value_iteration", "mcts")  # strongest first, where they fit
+PLANNED = 200_000  # states; larger worlds are searched, not solved, for a hint
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line of the opponent menu."""
+
+    spec: str
+    summary: str
+
+
+def choices(world: World) -> list[Choice]:
+    """Everybody who can play ``world`` at once: agents saved for it, kinds that need no training, another person.
+
+    Kinds are imported to know whether they learn: call it off the drawing thread.
+    """
+    found = []
+    if world.players > 1:
+        found.append(Choice(HUMAN, "another person at this screen"))
+    folder = agents_folder(world)
+    for card in sorted(folder.glob(f"*/{CARD}")) if folder.is_dir() else ():
+        try:
+            steps = read_card(card.parent).steps
+        except UserError:
+            continue
+        found.append(Choice(card.parent.name, f"trained, {steps:,} steps"))
+    for kind in kinds()[0].values():
+        if kind.about.chapter == "people" or unfit(kind.about, world):
+            continue
+        try:
+            if not issubclass(kind.load(), Learner):
+                found.append(Choice(kind.id, kind.about.summary))
+        except UserError:
+            continue
+    return found
+
+
+def adviser(world: World, otherwise: Agent | None) -> Agent | None:
+    """Whom to ask for a hint: the strongest searcher that fits, or the agent at the table."""
+    known = kinds()[0]
+    for name in ADVISERS:
+        if name not in known or unfit(known[name].about, world):
+            continue
+        try:
+            return make_agent(name, world)
+        except UserError:
+            continue
+    return otherwise
+
+
+def best_action(agent: Agent, positions: Positions) -> int:
+    """The action that ``agent`` advises in a batch of one: the likeliest of its policy, or what it would play."""
+    evaluation = agent.evaluate(positions)
+    if evaluation is None:
+        return int(agent.act(positions)[0])
+    return int(np.argmax(np.where(positions.legal[0] > 0, evaluation.policy[0], -1.0)))
+
+
+@dataclass(frozen=True)
+class MapValues:
+    """An agent's thoughts on a whole map. value float64 [rows, columns], NaN where there is none or no state;
+    policy float64 [rows, columns, A], 0 where there is no state."""
+
+    value: Reals
+    policy: Reals
+
+    @property
+    def greedy(self) -> npt.NDArray[np.bool_]:
+        """bool [rows, columns, A]: the likeliest actions of each cell."""
+        best = self.policy.max(axis=2, keepdims=True)
+        likeliest: npt.NDArray[np.bool_] = (self.policy >= best - 1e-9) & (best > 0)
+        return likeliest
+
+
+def map_values(agent: Agent, world: Game, seed: int = 0) -> MapValues | None:
+    """``agent.evaluate`` at every state that goes on, laid on the cells of the map; None where it has no opinion.
+
+    States that share a cell (a map with a memory) are averaged. Raises UserError for a world too large to list.
+    """
+    look = look_of(world)
+    if look.marker is None:
+        return None
+    tables = enumerate_world(world, PLANNED)
+    going = np.flatnonzero(tables.seats >= 0)
+    rows = np.ascontiguousarray(tables.rows()[going])
+    count = len(going)
+    index = np.arange(count)
+    seats = np.ascontiguousarray(tables.seats[going])
+    seen = np.zeros((count, world.observation_size), np.float32)
+    engine.batch_observe(world.compiled, rows, index, seats, seen)
+    positions = Positions(
+        world=world,
+        observations=seen.reshape(count, *world.observation_shape),
+        legal=tables.legal[going].copy(),
+        seats=seats,
+        states=rows,
+        seeds=np.full(count, seed, np.uint64),
+        games=index,
+        plies=np.zeros(count, np.int64),
+    )
+    evaluation: Evaluation | None = agent.evaluate(positions)
+    if evaluation is None:
+        return None
+    cells = np.array([look.marker(row) for row in rows])
+    policy = np.zeros((look.rows, look.columns, world.actions))
+    total, visits = np.zeros((look.rows, look.columns)), np.zeros((look.rows, look.columns))
+    np.add.at(policy, (cells[:, 0], cells[:, 1]), evaluation.policy)
+    np.add.at(visits, (cells[:, 0], cells[:, 1]), 1.0)
+    policy /= np.maximum(visits, 1.0)[:, :, None]
+    if evaluation.value is None:
+        return MapValues(np.full_like(total, np.nan), policy)
+    np.add.at(total, (cells[:, 0], cells[:, 1]), evaluation.value)
+    return MapValues(np.where(visits > 0, total / np.maximum(visits, 1.0), np.nan), policy)

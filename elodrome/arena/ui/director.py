@@ -1,0 +1,453 @@
+"""Between the session and its agents: asks them off the drawing thread, carries out commands, says what happened.
+
+Nothing here draws. The window calls ``tick`` often and a command when a person wants something; every change of the
+position takes a new ticket, so that what an agent says of an older one is dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Literal
+
+import numpy as np
+
+from elodrome.agents.agent import Agent, Evaluation, Positions
+from elodrome.agents.registry import make_agent
+from elodrome.arena.ui.advice import Choice, MapValues, adviser, best_action, choices, map_values
+from elodrome.arena.ui.archive import Archive, snapshot
+from elodrome.arena.ui.session import HUMAN, Driver, Session, expected_score
+from elodrome.arena.ui.thinker import Answer, Thinker
+from elodrome.envs.game import Game, Reals
+from elodrome.errors import IllegalAction, UserError
+
+Tone = Literal["calm", "good", "warn", "error"]
+PACES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # plies per second of agents that are watched
+REPLY = 0.45  # seconds between a person's move and the agent's at the least: so that both are seen
+
+
+@dataclass(frozen=True)
+class Message:
+    """The status line."""
+
+    text: str
+    tone: Tone
+    at: float
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What an agent thinks of the position on the table: policy [A], value of the seat to act or None."""
+
+    label: str
+    seat: int
+    policy: Reals
+    value: float | None
+
+
+class Director:
+    """One game at the window. ``changed`` counts up with everything that is worth drawing again."""
+
+    def __init__(
+        self,
+        session: Session,
+        archive: Archive | None = None,
+        *,
+        overlay: bool = False,
+        paused: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.session, self.archive, self.clock = session, archive, clock
+        self.overlay, self.paused = overlay, paused
+        self.pace = 2
+        self.thinker, self.clerk = Thinker("elodrome agent"), Thinker("elodrome clerk")
+        self.ticket = 0
+        self.changed = 0
+        self.message = Message("", "calm", clock())
+        self.failure: str | None = None  # why the agent to move did not; cleared by whatever changes the game
+        self.opinion: Opinion | None = None
+        self.hint: int | None = None
+        self.values: MapValues | None = None
+        self.menu: list[Choice] | None = None
+        self.refused: tuple[int, int] | None = None  # the cell of the last refused click
+        self.share: float | None = None  # what seat 0 of two may expect, in [0, 1], when it was last said
+        self.moved_at = clock()
+        self._asked_at: float | None = None
+        self._answer: Answer | None = None
+        self._single = False
+        self._judged = -1  # the ticket for which an opinion was asked
+        self._adviser: Agent | None = None
+        self._mapped: Agent | None = None
+        self._kept = True
+        self._fresh()
+
+    # State that the window shows
+
+    @property
+    def thinking(self) -> float | None:
+        """For how many seconds the agent to move has been thinking, or None."""
+        return None if self._asked_at is None else self.clock() - self._asked_at
+
+    @property
+    def people_to_move(self) -> bool:
+        mover = self.session.mover
+        return mover is not None and mover.human
+
+    def say(self, text: str, tone: Tone = "calm") -> None:
+        """Put a line into the status bar."""
+        self.message = Message(text, tone, self.clock())
+        self.changed += 1
+
+    # The loop
+
+    def tick(self) -> None:
+        """Collect what was answered and ask what is due; never waits."""
+        for answer in self.clerk.answers():
+            self._hear_clerk(answer)
+        for answer in self.thinker.answers():
+            self._hear(answer)
+        if self._answer is not None and self.clock() >= self.moved_at + self._delay():
+            answer, self._answer = self._answer, None
+            self._move(answer)
+        self._ask()
+
+    def _delay(self) -> float:
+        if self._single:
+            return 0.0
+        return 1.0 / PACES[self.pace] if self.session.watching or self.session.world.players == 1 else REPLY
+
+    def _ask(self) -> None:
+        session, mover = self.session, self.session.mover
+        self._ask_values()
+        if mover is None:
+            return
+        if mover.agent is None or (self.paused and not self._single) or self.failure:
+            self._ask_opinion()
+            return
+        if self._asked_at is None:
+            self._asked_at = self.clock()
+            positions, agent, wanted = session.positions(), mover.agent, self.overlay and session.look.marker is None
+            self._judged = self.ticket if wanted else self._judged
+            self.thinker.submit(self.ticket, "move", lambda: _decide(agent, positions, wanted))
+            self.changed += 1
+
+    def _ask_opinion(self) -> None:
+        index = self.session.opponent
+        if not self.overlay or index is None or self._judged == self.ticket or self.session.look.marker is not None:
+            return
+        self._judged = self.ticket
+        agent, positions = self.session.drivers[index].agent, self.session.positions()
+        if agent is not None:
+            judge = agent
+            self.thinker.submit(self.ticket, "opinion", lambda: judge.evaluate(positions))
+
+    def _ask_values(self) -> None:
+        """The values of a whole map, once for each agent."""
+        index, world = self.session.opponent, self.session.world
+        if not self.overlay or index is None or self.session.look.marker is None or not isinstance(world, Game):
+            return
+        agent = self.session.drivers[index].agent
+        if agent is None or agent is self._mapped:
+            return
+        self._mapped, self.values = agent, None
+        judge, place = agent, world
+        self.thinker.submit(self.ticket, "values", lambda: (judge, map_values(judge, place)))
+
+    def _hear(self, answer: Answer) -> None:
+        self.changed += 1
+        if answer.topic == "values":
+            if answer.error is not None:
+                self.say(f"no values to draw: {answer.error}", "warn")
+            elif answer.value[0] is self._mapped:
+                self.values = answer.value[1]
+                if self.values is None:
+                    self.say(f"{self._opponent_label()} has no values to draw", "warn")
+        elif answer.topic == "agent":
+            self._seat_agent(answer)
+        elif answer.ticket != self.ticket:
+            return
+        elif answer.topic == "move":
+            self._answer = answer
+            if answer.error is None and answer.value[0] is not None:
+                self._take_opinion(answer.value[0], self.session.driver(self.session.seat).label)
+        elif answer.topic == "opinion":
+            self._judge(answer)
+        elif answer.topic == "hint":
+            self._show_hint(answer)
+
+    def _hear_clerk(self, answer: Answer) -> None:
+        self.changed += 1
+        if answer.topic == "menu":
+            self.menu = answer.value or []
+            if answer.error is not None:
+                self.say(f"the agents could not be listed: {answer.error}", "error")
+        elif answer.error is not None:
+            self.say(f"the game could not be saved: {answer.error}", "error")
+
+    def _move(self, answer: Answer) -> None:
+        """The agent to move has answered: play it, or keep the game and say what is wrong."""
+        self._asked_at = None
+        mover = self.session.mover
+        label = mover.label if mover else ""
+        self._single = False
+        if answer.error is not None:
+            self._fail(f"{label} failed: {answer.error}")
+            return
+        _, action = answer.value
+        if isinstance(action, (bool, np.bool_)) or not isinstance(action, (Integral, np.integer)):
+            self._fail(f"{label} answered {action!r:.60}, which is no action")
+            return
+        try:
+            self.session.play(int(action))
+        except IllegalAction:
+            known = 0 <= int(action) < self.session.world.actions
+            name = self.session.world.action_name(int(action)) if known else str(int(action))
+            self._fail(f"{label} answered {name}, which is not legal here")
+            return
+        self._advanced()
+
+    def _fail(self, reason: str) -> None:
+        self.failure = reason
+        self.say(f"{reason}; the game is kept: choose another opponent or take back", "error")
+
+    def _take_opinion(self, evaluation: Evaluation, label: str) -> None:
+        session = self.session
+        value = None if evaluation.value is None else float(evaluation.value[0])
+        self.opinion = Opinion(label, session.seat, np.asarray(evaluation.policy[0], np.float64), value)
+        if value is not None and session.world.players == 2:
+            self.share = expected_score(value, session.seat, session.world)
+
+    def _judge(self, answer: Answer) -> None:
+        if answer.error is not None:
+            self.say(f"{self._opponent_label()} has no opinion: {answer.error}", "warn")
+        elif answer.value is None:
+            self.opinion = None
+            self.say(f"{self._opponent_label()} has no opinion on this position", "warn")
+        else:
+            self._take_opinion(answer.value, self._opponent_label())
+
+    def _show_hint(self, answer: Answer) -> None:
+        if answer.error is not None or answer.value is None:
+            self.say(f"no hint: {answer.error or 'nobody here can give one'}", "warn")
+            return
+        self._adviser, action, name = answer.value
+        self.hint = action
+        self.say(f"{name} would play {self.session.world.action_name(action)}", "good")
+
+    def _opponent_label(self) -> str:
+        index = self.session.opponent
+        return "nobody" if index is None else self.session.drivers[index].label
+
+    # What changes the position
+
+    def _fresh(self) -> None:
+        """The position is another: whatever was asked of the old one is stale."""
+        self.ticket += 1
+        self._asked_at = self._answer = None
+        self.failure = None
+        self.hint = None
+        self.refused = None
+        self.opinion = None
+        self.changed += 1
+
+    def _advanced(self) -> None:
+        """An action was played."""
+        self.moved_at = self.clock()
+        self._fresh()
+        self._kept = False
+        if self.message.tone != "calm" or not self.session.watching:
+            self.say("")
+        if self.session.over or not self.session.watching:
+            self.save()
+
+    def save(self) -> None:
+        """Have the clerk write the game: into the results when it is over, into a file of its own while it goes on."""
+        if self.archive is None or self._kept:
+            return
+        self._kept = True
+        archive, session = self.archive, self.session
+        if session.over and not session.mixed and session.world.players > 1:
+            record = session.record()
+            self.clerk.submit(0, "save", lambda: archive.finish(record))
+        else:
+            game = snapshot(session, "over" if session.over else "open")
+            self.clerk.submit(0, "save", lambda: archive.keep(game))
+
+    # Commands
+
+    def click(self, row: int, column: int) -> bool:
+        """A person plays on a cell; False, with the reason in the status line, when it is refused."""
+        session = self.session
+        if not self._may_play((row, column)):
+            return False
+        try:
+            action = session.action_at(row, column)
+        except IllegalAction as error:
+            return self._refuse(str(error), (row, column))
+        return self.act(action)
+
+    def act(self, action: int) -> bool:
+        """A person plays an action by its number (the arrow keys on a map)."""
+        if not self._may_play(None):
+            return False
+        try:
+            self.session.play(action)
+        except IllegalAction:
+            return self._refuse(f"{self.session.world.action_name(action)} is not legal here", None)
+        self._advanced()
+        return True
+
+    def _may_play(self, cell: tuple[int, int] | None) -> bool:
+        mover = self.session.mover
+        if mover is None:
+            return self._refuse("the game is over; press N for a new one", cell)
+        if self.session.watching:
+            return self._refuse("the agents play here; choose yourself as a player to join in", cell)
+        if not mover.human:
+            return self._refuse(f"it is {mover.label}'s turn", cell)
+        return True
+
+    def _refuse(self, reason: str, cell: tuple[int, int] | None) -> bool:
+        self.refused = cell
+        self.say(reason[:1].upper() + reason[1:], "warn")
+        return False
+
+    def undo(self) -> None:
+        """Take back both plies (with agents alone: one, and pause)."""
+        try:
+            gone = self.session.undo()
+        except UserError as error:
+            self.say(str(error)[:1].upper() + str(error)[1:], "warn")
+            return
+        if self.session.watching:
+            self.paused = True
+        self._fresh()
+        self._kept = False
+        self.save()
+        self.say("took back one move" if gone == 1 else f"took back {gone} moves")
+
+    def new_game(self) -> None:
+        """Start again; a game in the middle is kept as it is."""
+        if self.archive is not None and self.session.history and not self.session.over:
+            archive, game = self.archive, snapshot(self.session, "left")
+            self.clerk.submit(0, "save", lambda: archive.keep(game))
+        self.session.new_game()
+        self._kept = True
+        self._fresh()
+        self.share = None
+        self.moved_at = self.clock()
+        self.say("new game")
+
+    def switch_sides(self) -> None:
+        """Change seats with the opponent; in a solo world hand the controls over."""
+        self.session.switch_sides()
+        self._fresh()
+        self.moved_at = self.clock()
+        drivers = [self.session.driver(seat) for seat in range(self.session.world.players)]
+        who = ", ".join(
+            f"{'you play' if d.human else d.label + ' plays'} {self.session.world.seat_name(s)}"
+            for s, d in enumerate(drivers)
+        )
+        self.say(who)
+
+    def ask_hint(self) -> None:
+        """Ask a searcher what it would play here."""
+        session = self.session
+        if session.over:
+            self.say("The game is over; there is nothing to play", "warn")
+            return
+        index = session.opponent
+        table = None if index is None else session.drivers[index].agent
+        positions, known = session.positions(), self._adviser
+
+        def advise() -> Any:
+            agent = known or adviser(session.world, table)
+            if agent is None:
+                return None
+            return agent, best_action(agent, positions), type(agent).__name__
+
+        self.say("looking for a good move ...")
+        self.thinker.submit(self.ticket, "hint", advise)
+
+    def toggle_overlay(self) -> None:
+        """Show or hide what the opponent thinks."""
+        self.overlay = not self.overlay
+        self._judged = -1
+        if not self.overlay:
+            self.opinion = self.share = None
+        elif self.session.opponent is None:
+            self.say("No agent plays here whose thoughts could be shown; choose an opponent", "warn")
+        self.changed += 1
+
+    def toggle_pause(self) -> None:
+        self.paused = not self.paused
+        self.moved_at = self.clock()
+        self.say("paused" if self.paused else "")
+
+    def step_once(self) -> None:
+        """One ply of the agents, then pause."""
+        self.paused = self._single = True
+        self.changed += 1
+
+    def change_pace(self, by: int) -> None:
+        self.pace = min(max(self.pace + by, 0), len(PACES) - 1)
+        self.say(f"{PACES[self.pace]:g} moves a second")
+
+    def open_menu(self) -> None:
+        """Have the list of opponents made, if it is not there yet."""
+        if self.menu is None:
+            world = self.session.world
+            self.clerk.submit(0, "menu", lambda: choices(world))
+
+    def choose(self, spec: str) -> None:
+        """Give the opponent's place to ``spec``. A worker that is stuck in the old one is left behind."""
+        index = self._place()
+        if spec == HUMAN:
+            self._put(index, Driver(HUMAN))
+            return
+        if self.thinker.busy:
+            self.thinker.abandon()
+            self._mapped = None
+        self._fresh()
+        world = self.session.world
+        self.say(f"waking {spec} ...")
+        self.thinker.submit(self.ticket, "agent", lambda: (index, spec, make_agent(spec, world)))
+        self._asked_at = None
+
+    def _place(self) -> int:
+        """Whose place a newly chosen opponent takes."""
+        index = self.session.opponent
+        if index is not None:
+            return index
+        return 1 if len(self.session.drivers) > 1 else 0
+
+    def _seat_agent(self, answer: Answer) -> None:
+        if answer.error is not None:
+            self.say(answer.error, "error")
+            return
+        index, label, agent = answer.value
+        self._put(index, Driver(label, agent))
+
+    def _put(self, index: int, driver: Driver) -> None:
+        self.session.replace_driver(index, driver)
+        self._fresh()
+        self.values = None
+        self.moved_at = self.clock()
+        self.say(f"{'another person' if driver.human else driver.label} sits down")
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Write what is not written and leave; an agent in the middle of a search is not waited for."""
+        self.save()
+        self.thinker.close(0.0)
+        self.clerk.close(timeout)
+
+
+def _decide(agent: Agent, positions: Positions, wanted: bool) -> tuple[Evaluation | None, Any]:
+    """(what the agent thinks where wanted, what it plays)."""
+    opinion = agent.evaluate(positions) if wanted else None
+    answers = agent.act(positions)
+    if len(answers) != 1:
+        raise UserError(f"act returned {len(answers)} actions for 1 position")
+    return opinion, answers[0]
