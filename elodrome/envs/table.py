@@ -86,6 +86,14 @@ class Table(ABC):
         """One game as text for people."""
         return ""
 
+    def snapshot(self) -> dict[str, npt.NDArray[Any]] | None:
+        """All games in progress as arrays, or None where a foreign world cannot tell them."""
+        return None
+
+    def restore(self, snapshot: dict[str, npt.NDArray[Any]]) -> None:
+        """Go back to a snapshot of a table of the same size."""
+        raise NotImplementedError(f"{self.world.id}: games in progress cannot be restored")
+
     def _refusal(self, row: int, action: int) -> IllegalAction:
         if self.seats[row] < 0:
             return IllegalAction(f"{self.world.id}: the game is over; no action can be played")
@@ -135,6 +143,22 @@ class CompiledTable(Table):
 
     def states(self, rows: Rows) -> Words:
         return self._rows[rows].copy()
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        return {name: array.copy() for name, array in self._arrays().items()}
+
+    def restore(self, snapshot: dict[str, npt.NDArray[Any]]) -> None:
+        for name, array in self._arrays().items():
+            array[...] = snapshot[name]
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            "states": self._rows,
+            "rng": self._rng,
+            "seats": self.seats,
+            "plies": self.plies,
+            "truncated": self.truncated,
+        }
 
     def put(self, row: int, state: Words, ply: int = 0) -> None:
         """Set a row to a given position, for puzzles, undo and search."""

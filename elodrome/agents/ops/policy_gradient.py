@@ -1,0 +1,51 @@
+"""Losses of policy gradients (notes 3.2 to 3.8), one equation per function, to be minimised.
+
+Shapes: B decisions, A actions. ``log_prob`` [B] is that of the action taken; advantages carry no gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ILLEGAL = -1e9  # a logit whose probability is 0, and 0 * log 0 = 0 in the entropy
+
+
+def masked_log_probs(logits: Tensor, legal: Tensor) -> Tensor:
+    """log pi(. | s) [B, A] from logits [B, A] and a bool mask [B, A]: illegal actions have probability 0."""
+    return torch.log_softmax(logits.masked_fill(~legal, ILLEGAL), dim=-1)
+
+
+def taken(log_probs: Tensor, actions: Tensor) -> Tensor:
+    """log pi(a | s) [B] of the actions [B] out of log-probabilities [B, A]."""
+    return log_probs.gather(-1, actions[:, None]).squeeze(-1)
+
+
+def policy_gradient_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
+    """``-E[log pi(a|s) A]``, whose gradient is minus that of J (eq. 3.19; with a baseline eq. 3.32)."""
+    return -(log_prob * advantage).mean()
+
+
+def importance_ratio(log_prob: Tensor, old_log_prob: Tensor) -> Tensor:
+    """``rho = pi(a|s) / pi_old(a|s)`` [B] (eq. 3.65)."""
+    return (log_prob - old_log_prob).exp()
+
+
+def clipped_surrogate_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """``-E[min(rho A, clip(rho, 1 - eps, 1 + eps) A)]``, PPO's objective (eq. 3.72) with the sign of a loss."""
+    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """``H(pi(. | s))`` [B] in nats (eq. 3.74) of log-probabilities [B, A]."""
+    return -(log_probs.exp() * log_probs).sum(-1)
+
+
+def value_loss(value: Tensor, target: Tensor) -> Tensor:
+    """``E[(V(s) - R)^2]`` (algorithm 9) of values and targets [B]."""
+    return (value - target).square().mean()
+
+
+def standardised(advantage: Tensor) -> Tensor:
+    """Advantages [B] with mean 0 and standard deviation 1: a step size that fits every scale of reward."""
+    return (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)

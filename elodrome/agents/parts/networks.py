@@ -1,0 +1,140 @@
+"""Networks of the deep agents, and their arrays on the way to and from a file.
+
+The torso follows the observation: a small board [C, H, W] of at least 5 x 5 is read by convolutions, everything else by
+a multilayer perceptron. Weights come from a seed of their own; torch's global generators are left as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from elodrome.agents.ops.dqn import dueling
+from elodrome.agents.parts.saved import expect
+from elodrome.envs.game import World
+from elodrome.errors import UserError
+
+Arrays = dict[str, npt.NDArray[Any]]
+Torso = Literal["auto", "mlp", "conv"]
+BOARD = (5, 32)  # heights and widths that "auto" reads by convolutions
+
+
+def _linear(inputs: int, outputs: int, gain: float = 2.0**0.5) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind: Torso) -> tuple[nn.Module, int]:
+    """From observations [B, *shape] to features [B, hidden[-1]]; returns the module and the number of features."""
+    layers: list[nn.Module] = []
+    board = len(shape) == 3 and all(BOARD[0] <= side <= BOARD[1] for side in shape[1:])
+    if kind == "conv" and len(shape) != 3:
+        raise UserError(f"torso conv needs observations of shape [C, H, W], not {list(shape)}; choose auto or mlp")
+    size = int(np.prod(shape))
+    if kind == "conv" or (kind == "auto" and board):
+        planes = shape[0]
+        for _ in range(2):
+            layers += [nn.Conv2d(planes, channels, 3, padding=1), nn.ReLU()]
+            planes = channels
+        size = planes * shape[1] * shape[2]
+    layers.append(nn.Flatten())
+    for width in hidden:
+        layers += [_linear(size, width), nn.ReLU()]
+        size = width
+    return nn.Sequential(*layers), size
+
+
+class PolicyValueNet(nn.Module):
+    """An actor and a critic with torsos of their own: logits [B, A] and values [B]."""
+
+    def __init__(self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "auto") -> None:
+        super().__init__()
+        actor, features = make_torso(world.observation_shape, hidden, channels, torso)
+        critic, _ = make_torso(world.observation_shape, hidden, channels, torso)
+        self.actor = nn.Sequential(actor, _linear(features, world.actions, 0.01))
+        self.critic = nn.Sequential(critic, _linear(features, 1, 1.0))
+
+    def logits(self, observations: Tensor) -> Tensor:
+        """Logits [B, A] of all actions, legal or not."""
+        logits: Tensor = self.actor(observations)
+        return logits
+
+    def value(self, observations: Tensor) -> Tensor:
+        """Values [B]."""
+        value: Tensor = self.critic(observations)
+        return value.squeeze(-1)
+
+
+class QNet(nn.Module):
+    """Action values [B, A]; with ``duel`` out of a value and advantages (eq. 2.68)."""
+
+    def __init__(
+        self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "auto", duel: bool = False
+    ) -> None:
+        super().__init__()
+        self.torso, features = make_torso(world.observation_shape, hidden, channels, torso)
+        self.values = _linear(features, 1, 0.1) if duel else None
+        self.advantages = _linear(features, world.actions, 0.1)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        features = self.torso(observations)
+        advantages: Tensor = self.advantages(features)
+        return advantages if self.values is None else dueling(self.values(features), advantages)
+
+
+def seeded(seed: int, make: Any, *args: Any, **options: Any) -> Any:
+    """``make(*args)`` with weights drawn from ``seed``; the global generator is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return make(*args, **options)
+
+
+def module_arrays(module: nn.Module, prefix: str = "") -> Arrays:
+    """The parameters of a module as NumPy arrays, copies."""
+    return {f"{prefix}{name}": tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
+
+
+def load_module(module: nn.Module, arrays: dict[str, Any], prefix: str = "") -> None:
+    """Fill a module. Raises BrokenAgent when an array is missing or of another shape."""
+    state = {
+        name: torch.from_numpy(np.array(expect(arrays, prefix + name, tuple(tensor.shape))))
+        for name, tensor in module.state_dict().items()
+    }
+    module.load_state_dict(state)
+
+
+def adam_arrays(optimiser: torch.optim.Optimizer, prefix: str = "adam/") -> Arrays:
+    """The moments and step counts of Adam as NumPy arrays; empty before the first step."""
+    return {
+        f"{prefix}{index}/{name}": tensor.detach().cpu().numpy().copy()
+        for index, slot in optimiser.state_dict()["state"].items()
+        for name, tensor in slot.items()
+    }
+
+
+def load_adam(optimiser: torch.optim.Optimizer, arrays: dict[str, Any], prefix: str = "adam/") -> None:
+    """Put back what ``adam_arrays`` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, array in arrays.items():
+        if key.startswith(prefix):
+            index, name = key[len(prefix) :].split("/")
+            state.setdefault(int(index), {})[name] = torch.from_numpy(np.array(array))
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
+    """Adam in its fused form: several times faster on small networks."""
+    return torch.optim.Adam(module.parameters(), lr=rate, eps=1e-5, fused=True)
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """A module for acting: on the CPU, in double precision, without gradients. In double precision an answer
+    practically never depends on what else stands in the batch."""
+    return module.cpu().double().eval().requires_grad_(False)

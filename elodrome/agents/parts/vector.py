@@ -1,0 +1,179 @@
+"""The vector environment of learners: many games side by side, the learner in one seat of each.
+
+Any world of discrete actions becomes a decision process of one: opponents move inside it. What a decision earned is
+all that the learner's seat got until its own next turn or the end. ``terminated`` and ``truncated`` stay apart, since
+only the former cuts the bootstrap. Solo worlds have no opponents; everything else is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from elodrome.agents.agent import Ints, Positions
+from elodrome.envs.game import Floats, Game, Mask, Reals, World
+from elodrome.errors import UserError
+from elodrome.seeding import U64, derive, mix64
+
+Flags = npt.NDArray[np.bool_]
+Opponent = Callable[[Positions], Sequence[int] | Ints]  # an agent's ``act``, or a learner's own policy
+
+
+class SeatEnv:
+    """``size`` games of ``world``, the learner in one seat of each, opponents in the others.
+
+    The seat goes round from game to game of a row. Each game draws its opponent from ``opponents``, pairs of a weight
+    and a callable on Positions. Seeds of games and of positions come from ``seed`` and the game's number alone.
+
+    Arrays, new at every step: observation float32 [B, *shape] and legal uint8 [B, A] of the next decision; reward
+    float64 [B]; terminated and truncated bool [B]; final_observation float32 [B, *shape] and final_legal uint8 [B, A],
+    what a decision led to before any restart (where the game is over by truncation no mask is defined, and all
+    actions count as legal). live int64 [k]: the rows in play; with ``restart=False`` a finished row rests until
+    ``reset``, and its entries mean nothing. returns, lengths: of the episodes that ended in the last step.
+
+    Raises UserError when a world of several seats gets no opponent.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        size: int,
+        seed: int,
+        opponents: Sequence[tuple[float, Opponent]] = (),
+        *,
+        restart: bool = True,
+    ) -> None:
+        if world.players > 1 and not opponents:
+            raise UserError(f"{world.id} has {world.players} seats: learning in one of them needs opponents")
+        self.world, self.size, self.restart = world, size, restart
+        self.table = world.table(size)
+        self._opponents = [play for _, play in opponents]
+        self._shares = np.cumsum([weight for weight, _ in opponents])
+        self._seed = np.uint64(derive(seed, "games"))
+        self._shown = isinstance(world, Game) and world.information == "perfect"
+        self._rows = np.arange(size)
+        self._game_seeds: U64 = np.zeros(size, np.uint64)
+        self._games: Ints = np.zeros(size, np.int64)  # how many games each row has started
+        self._rival: Ints = np.zeros(size, np.int64)
+        self._episode = np.zeros((size, 2))  # return and decisions so far
+        self.seat: Ints = np.zeros(size, np.int64)
+        self.reward: Reals = np.zeros(size)
+        self.terminated: Flags = np.zeros(size, np.bool_)
+        self.truncated: Flags = np.zeros(size, np.bool_)
+        self.returns: Reals = np.zeros(0)
+        self.lengths: Reals = np.zeros(0)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new game in every row."""
+        self.live = self._rows
+        self._start(self._rows)
+        self._look()
+
+    def step(self, actions: Ints) -> None:
+        """Play one legal action [B] in every live row, then the opponents until the learner's next turn."""
+        live = self.live
+        self.reward = np.zeros(self.size)
+        self._play(live, actions[live])
+        self._opponents_move(live)
+        table = self.table
+        over = np.zeros(self.size, np.bool_)
+        over[live] = table.seats[live] < 0
+        self.truncated = over & table.truncated
+        self.terminated = over & ~table.truncated
+        self._episode[live, 0] += self.reward[live]
+        self._episode[live, 1] += 1
+        ended = np.flatnonzero(over)
+        if not len(ended):
+            self._look()
+            self.final_observation, self.final_legal = self.observation, self.legal
+            self.returns = self.lengths = np.zeros(0)
+            return
+        self.returns, self.lengths = self._episode[ended].T.copy()
+        final = table.observe(ended, self.seat[ended])
+        if self.restart:
+            earned = self.reward.copy()  # what opponents' openings bring in the new games belongs to no decision
+            self._start(ended)
+            self.reward = earned
+        else:
+            self.live = live[~over[live]]
+        self._look()
+        self.final_observation, self.final_legal = self.observation.copy(), self.legal.copy()
+        self.final_observation[ended] = final
+        self.final_legal[ended] = 1
+
+    def _start(self, rows: Ints) -> None:
+        while len(rows):
+            number = (rows + self.size * self._games[rows]).astype(np.uint64)
+            seeds = mix64(self._seed ^ mix64(number))
+            self.seat[rows] = (rows + self._games[rows]) % self.world.players
+            self._games[rows] += 1
+            self._game_seeds[rows] = seeds
+            self._episode[rows] = 0.0
+            if len(self._opponents) > 1:
+                share = mix64(seeds + np.uint64(1)) / 2.0**64 * self._shares[-1]
+                self._rival[rows] = np.minimum(np.searchsorted(self._shares, share, "right"), len(self._shares) - 1)
+            self.table.reset(rows, seeds)
+            self._opponents_move(rows)
+            rows = rows[self.table.seats[rows] < 0]  # over before the learner's first turn: nothing to learn there
+
+    def _opponents_move(self, rows: Ints) -> None:
+        """Let the opponents move in these rows until the learner is to act or the game is over."""
+        if self.world.players == 1:
+            return
+        while True:
+            seats = self.table.seats[rows]
+            rows = rows[(seats >= 0) & (seats != self.seat[rows])]
+            if not len(rows):
+                return
+            actions = np.zeros(len(rows), np.int64)
+            for rival in np.unique(self._rival[rows]):
+                asked = np.flatnonzero(self._rival[rows] == rival)
+                actions[asked] = self._opponents[rival](self.positions(rows[asked]))
+            self._play(rows, actions)
+
+    def _play(self, rows: Ints, actions: Ints) -> None:
+        rewards = self.table.step(rows, np.ascontiguousarray(actions, np.int64))
+        self.reward[rows] += rewards[np.arange(len(rows)), self.seat[rows]]
+
+    def _look(self) -> None:
+        self.observation: Floats = self.table.observe(self._rows, self.seat)
+        self.legal: Mask = self.table.legal(self._rows)
+
+    def positions(self, rows: Ints) -> Positions:
+        """The positions of these rows as the seat to act is shown them."""
+        table = self.table
+        seats = table.seats[rows]
+        places = (table.plies[rows] * self.world.players + seats + 1).astype(np.uint64)
+        return Positions(
+            world=self.world,
+            observations=table.observe(rows, seats),
+            legal=table.legal(rows),
+            seats=seats,
+            states=table.states(rows) if self._shown else None,
+            seeds=mix64(self._game_seeds[rows] ^ mix64(places)),
+            games=rows,
+            plies=table.plies[rows],
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """All games in progress, as arrays. Of a foreign world only the count of games is kept."""
+        games = self.table.snapshot()
+        rest = {name: getattr(self, f"_{name}").copy() for name in ("games", "rival", "game_seeds", "episode")}
+        arrays = {**rest, "seat": self.seat.copy()}
+        return arrays if games is None else {**arrays, **{f"table/{name}": array for name, array in games.items()}}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot. Foreign worlds start new games in every row: a declared limit of theirs."""
+        for name in ("games", "rival", "game_seeds", "episode"):
+            getattr(self, f"_{name}")[...] = snapshot[name]
+        self.seat[...] = snapshot["seat"]
+        games = {name[len("table/") :]: array for name, array in snapshot.items() if name.startswith("table/")}
+        if games:
+            self.table.restore(games)
+            self._look()
+        else:
+            self.reset()
