@@ -83,7 +83,7 @@ def make_env(name: str, **options: Any) -> World:
     from elodrome.envs.game import World
 
     prefix, _, rest = name.partition(":")
-    if prefix in PREFIXES:
+    if prefix in PREFIXES and rest:
         module = import_module(f"elodrome.envs.adapters.{prefix}")
         foreign: World = module.from_name(rest, **options)
         return foreign

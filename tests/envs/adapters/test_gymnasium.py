@@ -209,3 +209,9 @@ assert not {{"numba", "torch"}} & set(sys.modules)
 print(gymnasium.make("elodrome:cliff_walking").reset(seed=0)[0].shape)"""
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("(48,)", "")
+
+
+@pytest.mark.parametrize("name", ["gymnasium", "gymnasium:", "pettingzoo:", "open_spiel"])
+def test_a_prefix_alone_is_answered_with_an_example(name: str) -> None:
+    with pytest.raises(UserError, match="needs a name behind the colon, as in"):
+        make_env(name)
