@@ -83,8 +83,11 @@ class _Text:
         return " ".join("-" if not c else self.names[c - 1] if self.names else str(c - 1) for c in taken)
 
     def __call__(self, state: Words) -> str:
-        played, _, now, last = (int(word) for word in state[:4])
-        return f"round {played} of {int(state[_ROUNDS])}; last: {self._choices(last)}; now: {self._choices(now)}"
+        chosen = max(int(state[1]), 0)  # what was chosen stays hidden until the round is over
+        return (
+            f"round {int(state[0])} of {int(state[_ROUNDS])}; last: {self._choices(int(state[3]))}; "
+            f"{chosen} of {self.players} have chosen"
+        )
 
 
 BATTLE = [[[2, 1], [0, 0]], [[0, 0], [1, 2]]]  # the battle of the sexes (Luce & Raiffa, 1957)
