@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elodrome.errors import UserError, nearest
+from elodrome.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
-    from elodrome.agents.registry import Kind
     from elodrome.envs.game import World
 
 app = typer.Typer(
@@ -84,7 +83,7 @@ def _table(title: str, columns: list[str], rows: list[list[str]], right: tuple[i
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+        table.add_column(column, justify="right" if index in right else "left", overflow="fold", no_wrap=index in right)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
@@ -271,6 +270,169 @@ def match(
         print(f"{who} failed: " + "; ".join(f"{reason} ({count} x)" for reason, count in reasons.items()))
     if "note" in summary:
         print(summary["note"])
+
+
+@tournament_app.command("run")
+def tournament_run(
+    env: Env,
+    agents: Annotated[
+        str, typer.Option("--agents", help="specs, separated by commas outside of options: a,b:x=1,y=2,c")
+    ],
+    out: Annotated[Path, typer.Option(help="folder of results and report")],
+    games: Annotated[int, typer.Option(help="per pairing")] = 100,
+    format: Annotated[
+        str, typer.Option("--format", help="round-robin or gauntlet (the first against the rest)")
+    ] = "round-robin",
+    workers: Annotated[int | None, typer.Option(help="processes; one per core where left out")] = None,
+    seed: Seed = 0,
+    opening: Annotated[int | None, typer.Option(help="random plies; the world's default where left out")] = None,
+    resume: Annotated[bool, typer.Option(help="go on where it was")] = False,
+    merge: Annotated[bool, typer.Option(help="with --resume: more agents or games than before")] = False,
+) -> None:
+    """Play a tournament, print its table and write OUT/report.html."""
+    from elodrome.tournaments.ratings import leaderboard
+    from elodrome.tournaments.report import Section, build_report
+    from elodrome.tournaments.runner import TournamentConfig, run_tournament
+    from elodrome.tournaments.schedule import FORMATS
+    from elodrome.tournaments.showdown import default_workers
+
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    world = _world(env)
+    specs = split_specs(agents)
+    config = _validated(
+        TournamentConfig, env=world.id, agents=specs, format=format, games=games, seed=seed, opening=opening
+    )
+    with progress_bars() as bars:
+        task = bars.add_task(f"games on {world.id}", total=None, note="")
+        result = run_tournament(
+            config,
+            out,
+            workers=default_workers() if workers is None else workers,
+            resume=resume,
+            merge=merge,
+            on_total=lambda total, already: bars.update(task, total=total, completed=already),
+            on_games=lambda records: bars.advance(task, len(records)),
+        )
+    board = leaderboard(result.records, world.id, config.names())
+    print_leaderboard(board)
+    for remark in result.remarks:
+        print(remark)
+    page = build_report([Section(world, board, result.records)], out)
+    print(f"{result.played} games played now, {result.kept} in all; report: {page}")
+
+
+def split_specs(text: str) -> tuple[str, ...]:
+    """Specs from one comma-separated line: a part that is key=value belongs to the spec before it."""
+    specs: list[str] = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        if specs and ":" in specs[-1] and re.fullmatch(r"\w+=[^:]*", part):
+            specs[-1] += f",{part}"
+        else:
+            specs.append(part)
+    return tuple(specs)
+
+
+def _validated(model: Any, **values: Any) -> Any:
+    """A pydantic object, or its first complaint as one line."""
+    from pydantic import ValidationError
+
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}") from None
+
+
+def print_leaderboard(board: Any) -> None:
+    """A leaderboard on the screen."""
+    rows = []
+    for rank, row in enumerate(board.rows, 1):
+        bars = "unrated" if row.elo is None else f"{row.elo:.0f}"
+        spread = "" if row.elo is None else f"+-{(row.high - row.low) / 2:.0f}"
+        rows.append(
+            [
+                str(rank),
+                row.agent,
+                bars,
+                spread,
+                "" if row.online is None else f"{row.online:.0f}",
+                str(row.games),
+                f"{row.wins}/{row.draws}/{row.losses}",
+                "" if row.score is None else f"{100 * row.score:.1f}%",
+                "" if row.mean_return is None else f"{row.mean_return:.3f}",
+            ]
+        )
+    columns = ["", "agent", "Elo", "95%", "online", "games", "w/d/l", "score", "return"]
+    _table(f"Ratings: {board.env}", columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8))
+    if board.first_move_advantage is not None:
+        print(f"first seat is worth {board.first_move_advantage:+.0f} Elo; {board.duplicate_games} repeated games")
+    for cycle in board.cycles:
+        print("cycle: " + " beats ".join([*cycle, cycle[0]]))
+    for note in board.notes:
+        print(note)
+
+
+@app.command()
+def ladder(
+    env: Annotated[str | None, typer.Option("--env", help="one world; all where left out")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="a tournament's folder or results file")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ratings from the results kept so far."""
+    from elodrome.arena.store import default_store, read_store
+    from elodrome.tournaments.ratings import leaderboard
+
+    store = read_store(source or default_store())
+    worlds = [_world(env).id] if env else store.envs()
+    boards = [leaderboard(store.games(world), world) for world in worlds]
+    if as_json:
+        documents = [board.document() for board in boards]
+        _print_json(documents[0] if env else {"ladders": documents})
+        return
+    for board in boards:
+        print_leaderboard(board)
+
+
+@app.command()
+def play(
+    env: Annotated[str, typer.Argument(help="world")],
+    against: Annotated[str | None, typer.Option(help="spec of the opponent")] = None,
+    seat: Annotated[int, typer.Option(help="your seat, 0 moves first")] = 0,
+) -> None:
+    """Open the window and play."""
+    from elodrome.arena.ui.window import play as run
+
+    run(_world(env), against, seat)
+
+
+@app.command()
+def watch(
+    env: Annotated[str, typer.Argument(help="world")],
+    specs: Annotated[list[str], typer.Argument(help="one or two agents")],
+) -> None:
+    """Open the window and watch agents play."""
+    from elodrome.arena.ui.window import watch as run
+
+    run(_world(env), specs)
+
+
+@app.command()
+def showdown(
+    out: Annotated[Path, typer.Option(help="folder of agents, results and report")] = Path("showdown"),
+    workers: Annotated[int | None, typer.Option(help="processes; one per core where left out")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Train agents of every chapter on five worlds, rank them, write the report. Run again, it goes on."""
+    from elodrome.agents.agent import check_device
+    from elodrome.tournaments.showdown import default_workers, run_showdown
+
+    with progress_bars() as bars:
+        result = run_showdown(out, workers or default_workers(), check_device(device), bars)
+    for board in result.boards:
+        print_leaderboard(board)
+    print(f"trained {result.trained} agents; played {result.played} games now, {result.kept} in all")
+    print(f"report: {result.page} ({result.seconds:.0f} s)")
 
 
 def progress_bars() -> Any:

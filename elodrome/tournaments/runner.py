@@ -44,9 +44,9 @@ class TournamentConfig(BaseModel):
     env: str
     agents: tuple[str, ...]
     format: Literal["round-robin", "gauntlet"] = "round-robin"
-    games: int = Field(100, ge=1)
+    games: int = Field(default=100, ge=1)
     seed: int = 0
-    opening: int | None = Field(None, ge=0)
+    opening: int | None = Field(default=None, ge=0)
     labels: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:

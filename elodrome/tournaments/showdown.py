@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from rich.progress import Progress, TaskID
 
 from elodrome.agents.parts.saved import CARD, read_card, world_slug
+from elodrome.arena.record import GameRecord
 from elodrome.arena.training import CURVES, read_curve, train
 from elodrome.envs.registry import make_env
+from elodrome.tournaments.ratings import Leaderboard, leaderboard
+from elodrome.tournaments.report import Section, build_report
+from elodrome.tournaments.runner import TournamentConfig, run_tournament
 
 SEED = 0
 
@@ -167,10 +174,70 @@ def train_all(jobs: list[Job], workers: int, device: str, on_tick: Callable[[], 
             raise
 
 
-def entrants(stage: Stage, out: Path) -> list[str]:
-    """The specs that meet in a stage."""
+def entrants(stage: Stage, out: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The specs that meet in a stage, and their names in the table."""
     folder = out / "agents" / world_slug(stage.world)
-    return [*stage.ready, *(str(folder / t.kind) for t in stage.trained)]
+    specs = (*stage.ready, *(str(folder / t.kind) for t in stage.trained))
+    return specs, (*stage.ready, *(t.kind for t in stage.trained))
+
+
+@dataclass(frozen=True)
+class ShowdownResult:
+    """What a showdown did: agents trained and games played now, games in all, the tables, the report."""
+
+    trained: int
+    played: int
+    kept: int
+    boards: list[Leaderboard]
+    page: Path
+    seconds: float
+
+
+def run_showdown(
+    out: Path, workers: int, device: str, bars: Progress, plan: tuple[Stage, ...] = PLAN
+) -> ShowdownResult:
+    """Train, play and report whatever is still missing in ``out``."""
+    start = time.perf_counter()
+    jobs = training_jobs(out, plan)
+    waiting = [job for job in jobs if not job.done]
+    tasks = [(bars.add_task(f"train {job.kind} on {job.world}", total=job.steps, note=""), job) for job in waiting]
+
+    def tick() -> None:
+        for task, job in tasks:
+            bars.update(task, completed=job.progress(), visible=0 < job.progress() < job.steps)
+
+    train_all(waiting, workers, device, tick)
+    for task, _ in tasks:
+        bars.remove_task(task)
+    sections, played, kept = [], 0, 0
+    for stage in plan:
+        world = make_env(stage.world)
+        task = bars.add_task(f"games on {world.id}", total=None, note="")
+        specs, labels = entrants(stage, out)
+        result = run_tournament(
+            TournamentConfig(env=world.id, agents=specs, labels=labels, games=stage.games, seed=SEED),
+            out / "results" / world_slug(world.id),
+            workers=workers,
+            resume=True,
+            on_total=partial(_total, bars, task),
+            on_games=partial(_advance, bars, task),
+        )
+        bars.remove_task(task)
+        played += result.played
+        kept += result.kept
+        curves = [(job.kind, job.folder / CURVES) for job in jobs if job.world == world.id]
+        sections.append(Section(world, leaderboard(result.records, world.id, labels), result.records, curves))
+    page = build_report(sections, out)
+    boards = [section.board for section in sections]
+    return ShowdownResult(len(waiting), played, kept, boards, page, time.perf_counter() - start)
+
+
+def _total(bars: Progress, task: TaskID, total: int, already: int) -> None:
+    bars.update(task, total=total, completed=already)
+
+
+def _advance(bars: Progress, task: TaskID, records: Sequence[GameRecord]) -> None:
+    bars.advance(task, len(records))
 
 
 def default_workers() -> int:
