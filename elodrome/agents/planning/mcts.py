@@ -248,28 +248,32 @@ def search(
                         exact[node, p] = exact[winner, p]
                     q[node] = exact[node, chooser[i]]
 
-        # The answer: the most visited action among those that may be best; a tie is broken at random.
+        # The answer: the most visited action. Where the best proven one is worth no less than the most visited of the
+        # others, only the best proven ones count, else only the others. A tie is broken at random.
         values[b] = q[0]
-        total, most, ties = 0, -1, 0
+        known, hope, most = -np.inf, -np.inf, 0
+        for i in range(first[0], first[0] + tried[0]):
+            if proven[i] and solver:
+                known = max(known, q[i])
+            elif visits[i] > most:
+                most, hope = visits[i], q[i]
+        sure = known >= hope
+        total, most, ties = 0, 0, 0
         for a in range(actions):
             policy[b, a] = 0.0
-        for attempt in range(2):
-            for i in range(first[0], first[0] + tried[0]):
-                beaten = proven[i] and q[i] < q[0] - TIE
-                unsure = proven[0] and not proven[i]
-                if attempt == 0 and solver and (beaten or unsure):
-                    continue
-                total += visits[i]
-                policy[b, action_of[i]] = visits[i]
-                if visits[i] > most:
-                    most, ties = visits[i], 0
-                if visits[i] == most:
-                    ties += 1
-                    rng += GOLDEN
-                    if below(mix(rng), ties) == 0:
-                        choices[b] = action_of[i]
-            if total > 0:
-                break
+        for i in range(first[0], first[0] + tried[0]):
+            certain = proven[i] and solver
+            if certain != sure or (certain and q[i] < known - TIE):
+                continue
+            total += visits[i]
+            policy[b, action_of[i]] = visits[i]
+            if visits[i] > most:
+                most, ties = visits[i], 0
+            if visits[i] == most:
+                ties += 1
+                rng += GOLDEN
+                if below(mix(rng), ties) == 0:
+                    choices[b] = action_of[i]
         for a in range(actions):
             policy[b, a] /= total
 

@@ -211,11 +211,12 @@ def test_dice_are_averaged_by_outcome() -> None:
     assert found.value == pytest.approx([1.536, 1.92, 2.4], abs=0.05)
 
 
-def test_every_choice_in_tic_tac_toe_keeps_the_exact_value(tables: Tables) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_choice_in_tic_tac_toe_keeps_the_exact_value(tables: Tables, seed: int) -> None:
     """In all states: no blunder anywhere means that no opponent whatever can win, and no forced win is missed."""
     value = exact_values(tables)
     open_states = np.flatnonzero(tables.seats >= 0)
-    given = positions_of(tables.game, tables.rows()[open_states])
+    given = positions_of(tables.game, tables.rows()[open_states], seed)
     choices = MCTS(tables.game, MCTSConfig(simulations=4000)).act(given)
     edges = tables.offsets[open_states * 9 + choices]
     kept = tables.reward[edges, tables.seats[open_states]] - value[tables.next_state[edges]]
