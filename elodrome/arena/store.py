@@ -1,138 +1,203 @@
-"""Results: one row per finished game in an SQLite file, written as games end, idempotent by game id.
+"""Results as rows of a SQLite database, written as games end; a game id counts once, whoever sends it again.
 
-Write-ahead logging with synchronous=NORMAL: after a kill -9 the database is whole and at most the commits of the last
-instant are missing; a tournament plays those games again and the ids keep them from counting twice. (FULL would
-survive a power cut too, at a hundredth of the commits per second.)
+Write-ahead logging with ``synchronous=NORMAL``: what is committed survives the death of any process (``kill -9``
+included) and the file stays whole even when the power fails; only then may the last commits be missing, and those
+games are played again. ``FULL`` would wait for the disk at every commit: 125 a second instead of thousands.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, Text, create_engine, event, select
+from pydantic import ValidationError
+from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, Table, Text, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from elodrome.arena.record import GameRecord
 from elodrome.errors import UserError
 from elodrome.home import home
 
-_metadata = MetaData()
-# What is asked for stands in columns of its own; the record as a whole is JSON.
-_games = Table(
+VERSION = 1  # of the tables below, kept as the file's user_version
+BUSY_SECONDS = 30.0  # how long a writer waits for another one's commit
+RESULTS = "results.sqlite"
+
+_TABLES = MetaData()
+GAMES = Table(
     "games",
-    _metadata,
-    Column("id", String, primary_key=True),
-    Column("env", String, nullable=False, index=True),
-    Column("agents", Text, nullable=False),
-    Column("termination", String, nullable=False),
-    Column("record", Text, nullable=False),
+    _TABLES,
+    Column("id", Text, primary_key=True),
+    Column("env", Text, nullable=False, index=True),
+    Column("agents", Text, nullable=False),  # JSON, by seat
+    Column("seed", Text, nullable=False),  # decimal: seeds have 64 bits without a sign, SQLite's integers have one
+    Column("agent_seed", Text, nullable=False),
+    Column("opening", Integer, nullable=False),
+    Column("moves", Text, nullable=False),  # JSON
+    Column("returns", Text, nullable=False),  # JSON
+    Column("scores", Text, nullable=False),  # JSON
+    Column("termination", Text, nullable=False),
+    Column("culprit", Integer),
+    Column("reason", Text, nullable=False),
+    Column("played_at", Float, nullable=False),  # seconds since 1970
+    sqlite_with_rowid=False,
 )
-_settings = Table("settings", _metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+META = Table("meta", _TABLES, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))  # JSON
+
+_LISTS = ("agents", "moves", "returns", "scores")
 
 
 def default_store() -> Path:
-    """Where ``elodrome match`` and ``elodrome play`` keep results, and ``elodrome ladder`` reads them."""
-    return home() / "results.sqlite"
+    """The database of single matches, window games and the ladder."""
+    return home() / RESULTS
 
 
 class Store:
-    """One results file. Several processes may write to it at once.
+    """One database of results. A file that is not there reads as empty, and is made by the first write.
 
-    Raises UserError, with the file's name, when it cannot be opened or written, or is no results file.
+    Every method raises UserError, in one line that names the file, when the disk refuses or the file is none of ours.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write {path.parent}: {error.strerror}") from error
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-
-        @event.listens_for(self._engine, "connect")
-        def _configure(connection: Any, _: Any) -> None:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-
-        with self._connection() as connection:
-            _metadata.create_all(connection)
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DatabaseError as error:
-            raise UserError(f"{self.path}: {error.orig}") from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._engine.dispose()
+        self.path = Path(path)
+        self._engine: Engine | None = None
 
     def add(self, records: Iterable[GameRecord]) -> int:
-        """Keep records in one transaction; those whose id is already there are left as they are. How many were new."""
-        rows = [
-            {
-                "id": r.id,
-                "env": r.env,
-                "agents": json.dumps(r.agents),
-                "termination": r.termination,
-                "record": r.model_dump_json(),
-            }
-            for r in records
-        ]
+        """Write games; the number of those that were not there yet."""
+        rows = [_row(record) for record in records]
         if not rows:
             return 0
-        with self._connection() as connection:
-            before = connection.exec_driver_sql("SELECT total_changes()").scalar_one()
-            connection.execute(insert(_games).on_conflict_do_nothing(), rows)
-            return int(connection.exec_driver_sql("SELECT total_changes()").scalar_one() - before)
+        with self._connect(write=True) as connection:
+            fresh = insert(GAMES).on_conflict_do_nothing(index_elements=["id"])
+            return connection.execute(fresh, rows).rowcount
 
     def ids(self) -> set[str]:
         """The ids of all games."""
-        with self._connection() as connection:
-            return set(connection.execute(select(_games.c.id)).scalars())
-
-    def games(self, env: str | None = None) -> list[GameRecord]:
-        """All games, or those of one world, ordered by id."""
-        query = select(_games.c.record).order_by(_games.c.id)
-        if env is not None:
-            query = query.where(_games.c.env == env)
-        with self._connection() as connection:
-            return [GameRecord.model_validate_json(text) for text in connection.execute(query).scalars()]
+        if not self.path.exists():
+            return set()
+        with self._connect() as connection:
+            return set(connection.scalars(select(GAMES.c.id)))
 
     def envs(self) -> list[str]:
-        """The worlds that there are games of."""
-        with self._connection() as connection:
-            return list(connection.execute(select(_games.c.env).distinct().order_by(_games.c.env)).scalars())
+        """The worlds of which there are games."""
+        if not self.path.exists():
+            return []
+        with self._connect() as connection:
+            return list(connection.scalars(select(GAMES.c.env).distinct().order_by(GAMES.c.env)))
+
+    def games(self, env: str | None = None) -> list[GameRecord]:
+        """All games, or those of one world, in the order of their ids."""
+        if not self.path.exists():
+            return []
+        wanted = select(GAMES).order_by(GAMES.c.id)
+        if env is not None:
+            wanted = wanted.where(GAMES.c.env == env)
+        with self._connect() as connection:
+            try:
+                return [_record(dict(row)) for row in connection.execute(wanted).mappings()]
+            except (ValueError, ValidationError) as error:
+                raise UserError(f"{self.path}: a game in it is damaged: {str(error).splitlines()[0]}") from error
 
     def get(self, key: str) -> Any:
-        """A setting, or None."""
-        with self._connection() as connection:
-            text = connection.execute(select(_settings.c.value).where(_settings.c.key == key)).scalar()
+        """What was put under ``key``, or None."""
+        if not self.path.exists():
+            return None
+        with self._connect() as connection:
+            text = connection.scalar(select(META.c.value).where(META.c.key == key))
         return None if text is None else json.loads(text)
 
     def put(self, key: str, value: Any) -> None:
-        """Keep a setting as JSON."""
-        row = {"key": key, "value": json.dumps(value)}
-        statement = insert(_settings).values(row)
-        with self._connection() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": row["value"]}))
+        """Keep a JSON value, such as the configuration of the run that wrote the games."""
+        row = insert(META).values(key=key, value=json.dumps(value))
+        with self._connect(write=True) as connection:
+            connection.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": row.excluded.value}))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _connect(self, write: bool = False) -> Iterator[Connection]:
+        """A connection in one transaction, committed at the end."""
+        try:
+            if self._engine is None:
+                self._engine = self._open()
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            does = "write" if write else "read"
+            raise UserError(f"cannot {does} {self.path}: {_explain(str(error.orig))}") from error
+
+    def _open(self) -> Engine:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the folder {self.path.parent}: {error.strerror}") from error
+        engine = create_engine(f"sqlite:///{self.path}", connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _set_up)
+        with engine.begin() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if version != VERSION:
+                strangers = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+                if version or strangers:
+                    kind = f"results of version {version}, not {VERSION}" if version else "a database of something else"
+                    raise UserError(f"{self.path} holds {kind}; choose another file")
+        with engine.connect() as connection:  # one writer makes the tables, the others wait and find them
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _TABLES.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+            connection.commit()
+        return engine
 
 
 def read_store(path: Path) -> Store:
-    """A results file that must be there already. Raises UserError when it is not."""
-    file = path / "results.sqlite" if path.is_dir() else path
+    """A results file, or that of a tournament's folder, which must be there. Raises UserError when it is not."""
+    file = path / RESULTS if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"{file}: no results there yet; play a match or a tournament first")
     return Store(file)
 
 
-def labels(records: Sequence[GameRecord]) -> list[str]:
-    """All agents of the records, in order of first appearance."""
-    return list(dict.fromkeys(label for record in records for label in record.agents))
+def _set_up(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _explain(message: str) -> str:
+    """SQLite's words, with what to do about them."""
+    advice = {
+        "not a database": "it is not a database of results; choose another file",
+        "malformed": "the file is damaged; move it away and play again",
+        "readonly": "the file or its folder is read-only",
+        "unable to open": "the folder cannot be written, or the path is a folder",
+        "full": "the disk is full; what was written before is safe",
+        "locked": f"another process has kept it locked for {BUSY_SECONDS:.0f} seconds",
+    }
+    return next((text for word, text in advice.items() if word in message), message)
+
+
+def _row(record: GameRecord) -> dict[str, Any]:
+    row = record.model_dump()
+    for name in _LISTS:
+        row[name] = json.dumps(row[name], separators=(",", ":"))
+    return {**row, "seed": str(record.seed), "agent_seed": str(record.agent_seed), "played_at": time.time()}
+
+
+def _record(row: dict[str, Any]) -> GameRecord:
+    del row["played_at"]
+    for name in _LISTS:
+        row[name] = json.loads(row[name])
+    return GameRecord.model_validate(row)
