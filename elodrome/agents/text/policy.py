@@ -36,7 +36,7 @@ class TextConfig(Config):
     width: int = Field(64, ge=8, le=1024)
     layers: int = Field(2, ge=1, le=24)
     heads: int = Field(4, ge=1, le=32)
-    temperature: float = Field(1.0, ge=0.0)
+    temperature: float = Field(0.5, ge=0.0)
     batch: int = Field(256, ge=1)
     learning_rate: float = Field(3e-3, gt=0.0)
     explore: float = Field(0.5, ge=0.0, le=1.0)
