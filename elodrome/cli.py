@@ -62,9 +62,9 @@ def _complain(message: str, code: int = 2) -> int:
 def _usage(error: Any) -> str:
     """A usage error as one line with the nearest valid names."""
     message = " ".join(str(error.format_message()).split())
-    unknown = re.match(r"No such command '(.*)'", message)
-    if unknown and error.ctx is not None:
-        message = f"unknown command {unknown[1]!r}{nearest(unknown[1], error.ctx.command.commands)}"
+    missing = re.match(r"No such command ['\"](.*?)['\"]", message)
+    if missing and error.ctx is not None:
+        message = f"unknown command {missing[1]!r}{nearest(missing[1], error.ctx.command.commands)}"
     option = getattr(error, "option_name", None)
     if option and error.ctx is not None and message.startswith("No such option"):
         known = [name for parameter in error.ctx.command.params for name in parameter.opts if name.startswith("--")]
@@ -207,7 +207,7 @@ def train(
     for setting in settings or []:
         options |= parse_options("--set", setting)
     with progress_bars() as bars:
-        task = bars.add_task(f"{agent} on {world.id}", total=None)
+        task = bars.add_task(f"{agent} on {world.id}", total=None, note="")
         result = run(
             agent,
             world,
@@ -222,9 +222,11 @@ def train(
             ),
         )
     if result.already_done:
-        print(f"{agent} on {world.id}: already trained for {result.steps} steps; nothing to do")
+        print(f"{agent} on {world.id}: already trained for {result.steps} {result.unit}; nothing to do")
     else:
-        print(f"{agent} on {world.id}: {result.steps} steps in {result.seconds:.1f} s; saved in {result.folder}")
+        print(
+            f"{agent} on {world.id}: {result.steps} {result.unit} in {result.seconds:.1f} s; saved in {result.folder}"
+        )
 
 
 @app.command()
@@ -380,10 +382,14 @@ def ladder(
     as_json: AsJson = False,
 ) -> None:
     """Ratings from the results kept so far."""
-    from elodrome.arena.store import default_store, read_store
+    from elodrome.arena.store import RESULTS, Store, default_store
     from elodrome.tournaments.ratings import leaderboard
 
-    store = read_store(source or default_store())
+    file = source or default_store()
+    file = file / RESULTS if file.is_dir() else file
+    if not file.is_file():
+        raise UserError(f"{file}: no results there yet; play a match or a tournament first")
+    store = Store(file)
     worlds = [_world(env).id] if env else store.envs()
     boards = [leaderboard(store.games(world), world) for world in worlds]
     if as_json:
@@ -448,4 +454,5 @@ def progress_bars() -> Any:
         TextColumn("[dim]{task.fields[note]}"),
         console=Console(stderr=True),
         transient=True,
+        disable=not sys.stderr.isatty(),
     )

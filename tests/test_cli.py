@@ -34,7 +34,7 @@ def elodrome(capsys, monkeypatch):
         (("match", "tic_tac_toe", "random:x", "random"), "'x' is not key=value"),
         (("match", "tic_tac_toe", "random", "random", "--games", "0"), "games must be at least 1, not 0"),
         (("match", "tic_tac_toe", "random", "random", "--games", "ten"), "'--games'"),
-        (("match", "tic_tac_toe", "random"), "Missing argument 'SPEC_B'"),
+        (("match", "tic_tac_toe", "random"), "Missing argument 'spec_b'"),
         (("train", "random", "--env", "tic_tac_toe"), "agent 'random' does not learn"),
         (("train", "q_learning", "--env", "tic_tac_toe", "--device", "tpu"), "choose auto, cpu or cuda"),
         (("check", "env", "gymnasium"), "gymnasium:CartPole-v1"),

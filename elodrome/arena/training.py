@@ -32,10 +32,12 @@ CHECKPOINT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Where the agent lies, how far it got, in how many seconds of this call, and its last measurements."""
+    """Where the agent lies, how far it got (in its own unit), in how many seconds of this call, and its last
+    measurements."""
 
     folder: Path
     steps: int
+    unit: str
     seconds: float
     metrics: dict[str, float]
     already_done: bool = False
@@ -77,7 +79,7 @@ def train(
     folder = out or default_folder(name, world, seed)
     done = _prepare(folder, name, learner, resume)
     if done >= total:
-        return TrainingResult(folder, done, 0.0, {}, already_done=True)
+        return TrainingResult(folder, done, learner.unit, 0.0, {}, already_done=True)
     started = time.perf_counter()
     saved_at = started
     latest = Progress(done)
@@ -105,7 +107,7 @@ def train(
     save_checkpoint(folder, latest.step, learner.snapshot())
     seconds = time.perf_counter() - started
     save_agent(learner, name, folder, latest.step, {"seconds": round(seconds, 2), "device": device, **(notes or {})})
-    return TrainingResult(folder, latest.step, seconds, latest.metrics)
+    return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics)
 
 
 def resume_command(name: str, world: World, steps: int, seed: int, out: Path, options: dict[str, Any]) -> str:

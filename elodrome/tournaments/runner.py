@@ -25,13 +25,12 @@ from elodrome.agents.agent import Agent
 from elodrome.agents.registry import make_agent
 from elodrome.arena.match import play_games
 from elodrome.arena.record import GameJob, GameRecord
-from elodrome.arena.store import Store
+from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, UserError
 from elodrome.tournaments.schedule import chunks, default_opening, pairing_jobs, pairings
 
-RESULTS = "results.sqlite"
 FLUSH_SECONDS = 0.2
 ATTEMPTS = 3  # a chunk whose worker died is given to others so often
 
