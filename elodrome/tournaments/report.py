@@ -184,7 +184,6 @@ def _cross(board: Leaderboard) -> list[list[dict[str, Any] | None]]:
                     "share": f"{100 * share:.0f}",
                     "title": f"{row.agent} against {column.agent}: {points:g} of {games:g}",
                     "color": f"hsl({hue} 45% {97 - 60 * strength:.0f}%)",
-                    "ink": "#fff" if strength > 0.42 else INK,
                 }
             )
         table.append(cells)
