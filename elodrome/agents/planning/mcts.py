@@ -283,7 +283,7 @@ class MCTSConfig(Config):
     scaled to a range of width 1. solver: whether proofs are backed up. threads: None is one per core."""
 
     simulations: int = Field(1000, ge=1, le=10_000_000)
-    c: float = Field(1.0, ge=0.0)
+    c: float = Field(0.7, ge=0.0)
     solver: bool = True
     threads: int | None = Field(None, ge=1)
 

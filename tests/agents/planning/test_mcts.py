@@ -206,7 +206,7 @@ def test_dice_are_averaged_by_outcome() -> None:
     # At 2 points: stop 2, roll 0.8 * 3 = 2.4. At 1: stop 1, roll 0.8 * 2.4 = 1.92. At 0: roll 0.8 * 1.92 = 1.536.
     world = dice_world()
     states = np.array([[0, 0], [1, 0], [2, 0]])
-    found = MCTS(world, MCTSConfig(simulations=100_000)).evaluate(positions_of(world, states))
+    found = MCTS(world, MCTSConfig(simulations=100_000, c=1.0)).evaluate(positions_of(world, states))
     assert found.policy.argmax(axis=1).tolist() == [1, 1, 1]
     assert found.value == pytest.approx([1.536, 1.92, 2.4], abs=0.05)
 
