@@ -197,7 +197,7 @@ def test_three_seats_each_maximise_their_own_return() -> None:
         after_second = np.array([after_third[i, second[i]] for i in (0, 1)])
         best = after_second[:, 0].argmax()
         world = tree_world(payoffs)
-        _, value, choice = MCTS(world, MCTSConfig(simulations=200)).search(positions_of(world, start_of(world)))
+        _, value, choice = MCTS(world, MCTSConfig(simulations=3000)).search(positions_of(world, start_of(world)))
         assert choice[0] == best
         assert value[0] == after_second[best, 0]  # proven, hence exact
 
