@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Agent, Evaluation, Learner, Positions
+from elodrome.agents.agent import About, Agent, Evaluation, Learner, Positions
 from elodrome.agents.parts.saved import CARD, agents_folder, read_card
 from elodrome.agents.registry import kinds, make_agent, unfit
 from elodrome.arena.ui.session import HUMAN, look_of
@@ -16,7 +16,8 @@ from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, Reals, World
 from elodrome.errors import UserError
 
-ADVISERS = ("minimax", "value_iteration", "mcts")  # strongest first, where they fit
+SOLVERS = ("minimax", "value_iteration")  # exact where all states fit in tables
+SMALL = About(cls="", chapter="", summary="", needs=("enumerable",))
 PLANNED = 200_000  # states; larger worlds are searched, not solved, for a hint
 
 
@@ -54,17 +55,25 @@ def choices(world: World) -> list[Choice]:
     return found
 
 
-def adviser(world: World, otherwise: Agent | None) -> Agent | None:
-    """Whom to ask for a hint: the strongest searcher that fits, or the agent at the table."""
+def searchers(world: World) -> list[str]:
+    """Kinds that play ``world`` without training, strongest first. Raises UserError when there is none."""
     known = kinds()[0]
-    for name in ADVISERS:
-        if name not in known or unfit(known[name].about, world):
-            continue
-        try:
-            return make_agent(name, world)
-        except UserError:
-            continue
-    return otherwise
+    order = (*SOLVERS, "mcts") if unfit(SMALL, world) is None else ("mcts", *SOLVERS)
+    fit = [name for name in (*order, "random") if name in known and unfit(known[name].about, world) is None]
+    if not fit:
+        raise UserError(f"no agent can play {world.id} untrained; name one with --against")
+    return fit
+
+
+def adviser(world: World) -> tuple[str, Agent] | None:
+    """Whom to ask for a hint, by name: the strongest searcher that fits; None where only chance would answer."""
+    for name in searchers(world):
+        if name != "random":
+            try:
+                return name, make_agent(name, world)
+            except UserError:
+                continue
+    return None
 
 
 def best_action(agent: Agent, positions: Positions) -> int:

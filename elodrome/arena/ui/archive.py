@@ -75,7 +75,8 @@ class Archive:
         """Put a finished game into the results, and drop its file."""
         from elodrome.arena.store import Store
 
-        Store(self.results).add([record])
+        with Store(self.results) as store:
+            store.add([record])
         self._file(record.id).unlink(missing_ok=True)
 
     def unfinished(self, drivers: tuple[str, ...], within: float = 7 * 86400.0) -> KeptGame | None:

@@ -41,7 +41,7 @@ class BoardView:
                 min(
                     (area.width - 2 * (edge + pad)) / look.columns,
                     (area.height - 2 * (edge + pad)) / look.rows,
-                    180,
+                    240,
                 )
             ),
             8,
@@ -188,7 +188,7 @@ class BoardView:
         theme.put(surface, theme.faded(make, 105, *what), *self.centre(cell), "center")
 
     def _tiles(self, surface: Any, rows: int, columns: int, hover: tuple[int, int] | None) -> None:
-        gap = max(self.cell // 24, 2)
+        gap = self._gap()
         for r in range(rows):
             for c in range(columns):
                 tile = pygame.Rect(self.inside.x + c * self.cell, self.inside.y + r * self.cell, self.cell, self.cell)
@@ -201,47 +201,63 @@ class BoardView:
 
     def _marks_on_top(self, surface: Any, session: Session, cells: Any, last: Any, progress: float, now: float) -> None:
         director = self.director
-        ring = round(self.cell * 0.44)
         line = (
             winning_lines(cells, last)
             if session.winner() is not None and session.look.style != "stones" and progress == 1
             else []
         )
         for cell in line:
-            theme.put(surface, theme.dot(ring, (255, 255, 255), 0.95, 0.9), *self.centre(cell), "center")
+            self._outline(surface, cell, (255, 255, 255), 0.95)
         if last is not None and not line and progress == 1:
             x, y = self.centre(last)
             if session.look.style == "marks":
-                theme.put(
-                    surface, theme.dot(max(self.cell // 28, 3), theme.TEXT, 0.85), x, y + self.cell * 0.41, "center"
-                )
+                tick = theme.dot(max(self.cell // 36, 3), theme.TEXT, 0.75)
+                theme.put(surface, tick, x, y + self.cell * 0.4, "center")
             else:
                 colour = (30, 32, 40) if cells[last] == 2 else (255, 255, 255)
                 theme.put(surface, theme.dot(max(self.cell // 11, 3), colour, 0.8), x, y, "center")
-        if director.opinion is not None and not session.over:
+        if director.overlay and director.opinion is not None and not session.over:
             self._overlay(surface, session, director.opinion.policy)
         if director.hint is not None and not session.over:
-            cell_hint = session.cell_of(director.hint)
-            if cell_hint is not None:
-                theme.put(surface, theme.dot(ring, theme.GOOD, 1.0, 0.84), *self.centre(cell_hint), "center")
+            advised = session.cell_of(director.hint)
+            if advised is not None:
+                self._outline(surface, advised, theme.GOOD, 1.0)
         since = now - self._refused_at()
         if since < SHAKE and director.refused is not None:
-            opacity = round(0.85 * (1 - since / SHAKE), 1)
-            theme.put(surface, theme.dot(ring, theme.ERROR, opacity, 0.82), *self.centre(director.refused), "center")
+            self._outline(surface, director.refused, theme.ERROR, round(1 - since / SHAKE, 1))
+
+    def _outline(self, surface: Any, cell: tuple[int, int], colour: theme.Colour, opacity: float) -> None:
+        """A line round a tile, or a ring round a hole or a point."""
+        if self.director.session.look.style == "marks":
+            size = self.cell - 2 * self._gap()
+            frame = theme.outline(size, size, self.cell // 9, max(size / 34, 2.5), colour, opacity)
+        else:
+            frame = theme.dot(round(self.cell * 0.43), colour, opacity, 0.88)
+        theme.put(surface, frame, *self.centre(cell), "center")
+
+    def _gap(self) -> int:
+        return max(self.cell // 24, 2)
 
     def _overlay(self, surface: Any, session: Session, policy: Any) -> None:
-        """What the agent would play, as discs whose area is the probability, with per cent."""
-        for action in np.flatnonzero(session.legal).tolist():
+        """What the agent would play: a disc that grows with the probability, with per cent."""
+        legal = np.flatnonzero(session.legal).tolist()
+        most = max((float(policy[a]) for a in legal), default=0.0)
+        for action in legal:
             cell, p = session.cell_of(action), float(policy[action])
-            if cell is None:
+            if cell is None or most <= 0:
                 continue
-            x, y = self.centre(cell)
-            radius = max(round(self.cell * 0.40 * math.sqrt(p)), 3)
-            theme.put(surface, theme.dot(radius, theme.ACCENT, 0.62 if p >= 0.005 else 0.3), x, y, "center")
-            if p >= 0.005 and self.cell >= 34:
-                size = max(self.cell // 6, 11)
-                theme.put(surface, theme.text(f"{100 * p:.0f}", size, (0, 0, 0), True), x + 1, y + 1, "center")
-                theme.put(surface, theme.text(f"{100 * p:.0f}", size, theme.TEXT, True), x, y, "center")
+            centre = self.centre(cell)
+            if p < 0.005:
+                theme.put(surface, theme.dot(max(self.cell // 22, 2), theme.ACCENT, 0.45), *centre, "center")
+                continue
+            radius = round(self.cell * (0.16 + 0.2 * math.sqrt(p)))
+            colour = theme.mix(theme.GROUND, theme.ACCENT, 0.35 + 0.55 * p / most)
+            theme.put(surface, theme.dot(radius, colour, 0.92), *centre, "center")
+            if p > most - 1e-9:
+                theme.put(surface, theme.dot(radius + 2, theme.TEXT, 0.8, 1 - 2.2 / radius), *centre, "center")
+            if self.cell >= 34:
+                words = theme.text(f"{100 * p:.0f}", max(min(self.cell // 6, 20), 11), theme.TEXT, True)
+                theme.put(surface, words, *centre, "center")
 
     def _edge_labels(self, surface: Any) -> None:
         columns, rows = self._coordinates()

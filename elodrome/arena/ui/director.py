@@ -25,16 +25,20 @@ from elodrome.errors import IllegalAction, UserError
 
 Tone = Literal["calm", "good", "warn", "error"]
 PACES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # plies per second of agents that are watched
+LASTS = 6.0
 REPLY = 0.45  # seconds between a person's move and the agent's at the least: so that both are seen
 
 
 @dataclass(frozen=True)
 class Message:
-    """The status line."""
+    """The status line. What went wrong stays; the rest is gone after ``LASTS`` seconds."""
 
     text: str
     tone: Tone
     at: float
+
+    def shown(self, now: float) -> bool:
+        return bool(self.text) and (self.tone == "error" or now - self.at < LASTS)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Director:
         self._answer: Answer | None = None
         self._single = False
         self._judged = -1  # the ticket for which an opinion was asked
-        self._adviser: Agent | None = None
+        self._adviser: tuple[str, Agent] | None = None
         self._mapped: Agent | None = None
         self._kept = True
         self._fresh()
@@ -94,6 +98,14 @@ class Director:
     def people_to_move(self) -> bool:
         mover = self.session.mover
         return mover is not None and mover.human
+
+    @property
+    def active(self) -> bool:
+        """Whether an answer is awaited, or an agent is about to be asked."""
+        asked = self.thinker.busy or self.clerk.busy
+        mover = self.session.mover
+        due = mover is not None and not mover.human and not self.failure and (not self.paused or self._single)
+        return asked or due
 
     def say(self, text: str, tone: Tone = "calm") -> None:
         """Put a line into the status bar."""
@@ -232,9 +244,8 @@ class Director:
         if answer.error is not None or answer.value is None:
             self.say(f"no hint: {answer.error or 'nobody here can give one'}", "warn")
             return
-        self._adviser, action, name = answer.value
-        self.hint = action
-        self.say(f"{name} would play {self.session.world.action_name(action)}", "good")
+        self._adviser, self.hint = answer.value
+        self.say(f"{self._adviser[0]} would play {self.session.world.action_name(self.hint)}", "good")
 
     def _opponent_label(self) -> str:
         index = self.session.opponent
@@ -311,7 +322,7 @@ class Director:
 
     def _refuse(self, reason: str, cell: tuple[int, int] | None) -> bool:
         self.refused = cell
-        self.say(reason[:1].upper() + reason[1:], "warn")
+        self.say(reason, "warn")
         return False
 
     def undo(self) -> None:
@@ -319,7 +330,7 @@ class Director:
         try:
             gone = self.session.undo()
         except UserError as error:
-            self.say(str(error)[:1].upper() + str(error)[1:], "warn")
+            self.say(str(error), "warn")
             return
         if self.session.watching:
             self.paused = True
@@ -356,17 +367,15 @@ class Director:
         """Ask a searcher what it would play here."""
         session = self.session
         if session.over:
-            self.say("The game is over; there is nothing to play", "warn")
+            self.say("the game is over; there is nothing to play", "warn")
             return
         index = session.opponent
         table = None if index is None else session.drivers[index].agent
-        positions, known = session.positions(), self._adviser
+        positions, known, label = session.positions(), self._adviser, self._opponent_label()
 
         def advise() -> Any:
-            agent = known or adviser(session.world, table)
-            if agent is None:
-                return None
-            return agent, best_action(agent, positions), type(agent).__name__
+            found = known or adviser(session.world) or (None if table is None else (label, table))
+            return None if found is None else (found, best_action(found[1], positions))
 
         self.say("looking for a good move ...")
         self.thinker.submit(self.ticket, "hint", advise)
@@ -378,7 +387,7 @@ class Director:
         if not self.overlay:
             self.opinion = self.share = None
         elif self.session.opponent is None:
-            self.say("No agent plays here whose thoughts could be shown; choose an opponent", "warn")
+            self.say("no agent plays here whose thoughts could be shown; choose an opponent", "warn")
         self.changed += 1
 
     def toggle_pause(self) -> None:

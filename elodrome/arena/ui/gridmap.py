@@ -33,7 +33,7 @@ class MapView:
         """Fit the map into ``area``."""
         look = self.director.session.look
         pad = 12
-        self.cell = max(int(min((area.width - 2 * pad) / look.columns, (area.height - 2 * pad) / look.rows, 110)), 6)
+        self.cell = max(int(min((area.width - 2 * pad) / look.columns, (area.height - 2 * pad) / look.rows, 140)), 6)
         self.inside = pygame.Rect(0, 0, self.cell * look.columns, self.cell * look.rows)
         self.inside.center = area.center
         self.frame = self.inside.inflate(2 * pad, 2 * pad)
@@ -82,9 +82,10 @@ class MapView:
                     theme.put(surface, theme.text(_LETTERS[code], size, theme.TEXT, True), *at, "center")
                 elif code == 5:
                     theme.put(surface, theme.dot(self.cell // 3, theme.TEXT, 0.5, 0.7), *tile.center, "center")
-        if values is not None:
-            self._arrows(surface, values.greedy, values.value, codes)
         self._trail(surface)
+        self._follow(now)
+        if values is not None:
+            self._arrows(surface, values.greedy, values.value)
         self._agent(surface, now)
         hover = self.cell_at(mouse)
         if values is not None and hover and not math.isnan(values.value[hover]):
@@ -104,27 +105,29 @@ class MapView:
 
     def _spikes(self, surface: Any, tile: Any) -> None:
         """A trap or a cliff: a warning cross."""
-        size = tile.width
-        surface.blit(
-            theme.faded(theme.mark, 150, 0, size, theme.mix(theme.ERROR, theme.TRAP, 0.35)), tile.topleft
-        ) if size >= 12 else None
+        if tile.width >= 12:
+            colour = theme.mix(theme.ERROR, theme.TRAP, 0.45)
+            surface.blit(theme.faded(theme.mark, 150, 0, tile.width, colour), tile.topleft)
 
-    def _arrows(self, surface: Any, greedy: Any, value: Any, codes: Any) -> None:
-        size = max(round(self.cell * 0.3), 5)
+    def _arrows(self, surface: Any, greedy: Any, value: Any) -> None:
         if greedy.shape[2] != 4:
             return  # arrows mean up, right, down, left, in the order of our gridworlds
         numbers = self.cell >= 46
         for r, c in np.argwhere(greedy.any(axis=2)).tolist():
+            if (r, c) == self._at:
+                continue
             x, y = self.centre((r, c))
-            for action in np.flatnonzero(greedy[r, c]).tolist():
+            best = np.flatnonzero(greedy[r, c]).tolist()
+            size = max(round(self.cell * (0.32 if len(best) == 1 else 0.24)), 5)
+            off = 0.0 if len(best) == 1 else 0.15 * self.cell
+            up = self.cell * 0.1 if numbers else 0.0
+            for action in best:
                 dx, dy = ((0, -1), (1, 0), (0, 1), (-1, 0))[action]
-                off = 0.0 if greedy[r, c].sum() == 1 else 0.24
-                shift = -self.cell * 0.1 if numbers else 0.0
-                place = (x + dx * off * self.cell, y + dy * off * self.cell + shift)
+                place = (x + dx * off, y + dy * off - up)
                 theme.put(surface, theme.arrow(size, action, (255, 255, 255), 0.85), *place, "center")
             if numbers and not math.isnan(value[r, c]):
-                words = theme.text(f"{value[r, c]:.1f}", max(self.cell // 6, 10), (255, 255, 255))
-                theme.put(surface, words, x, y + self.cell * 0.33, "center")
+                words = theme.text(f"{value[r, c]:.1f}", min(max(self.cell // 6, 10), 15), (255, 255, 255))
+                theme.put(surface, words, x, y + self.cell * 0.35, "center")
 
     def _trail(self, surface: Any) -> None:
         recent = self.director.session.history[-TRAIL - 1 : -1]
@@ -138,7 +141,8 @@ class MapView:
                     "center",
                 )
 
-    def _agent(self, surface: Any, now: float) -> None:
+    def _follow(self, now: float) -> None:
+        """Notice that the agent has moved, and from where."""
         session = self.director.session
         assert session.look.marker is not None  # what makes it a map
         seen = (session.id, len(session.history))
@@ -148,6 +152,8 @@ class MapView:
             self._from = self._at if stepped else to
             self._left_at = now if stepped else -math.inf
             self._at, self._seen = to, seen
+
+    def _agent(self, surface: Any, now: float) -> None:
         slide = self._slide()
         done = min((now - self._left_at) / slide, 1.0) if slide > 0 else 1.0
         done = 1 - (1 - done) ** 3

@@ -28,10 +28,11 @@ class Panel:
         self._shown_share = 0.5
         self._moves = pygame.Rect(0, 0, 0, 0)
 
+    @property
     def animating(self) -> bool:
-        """Whether the bar of chances is still on its way, or somebody thinks."""
+        """Whether the bar of chances is still on its way."""
         share = self.director.share
-        return self.director.thinking is not None or (share is not None and abs(share - self._shown_share) > 0.002)
+        return self.director.overlay and share is not None and abs(share - self._shown_share) > 0.002
 
     def wheel(self, point: tuple[int, int], by: int) -> None:
         """Scroll the list of moves."""
@@ -50,6 +51,8 @@ class Panel:
         y = inner.y + 58
         for seat in range(session.world.players):
             y = self._player(surface, pygame.Rect(inner.x, y, inner.width, 54), seat, now) + 8
+        if session.world.players == 1 and len(session.drivers) > 1:
+            y = self._onlooker(surface, pygame.Rect(inner.x, y, inner.width, 54)) + 8
         bottom = self._buttons(surface, inner, mouse, pressed) - GAP
         y += 6
         if session.world.players == 2:
@@ -91,6 +94,19 @@ class Panel:
             theme.put(surface, theme.text(role, 12, theme.MUTED), card.x + 58, card.y + 30)
         return int(card.bottom)
 
+    def _onlooker(self, surface: Any, card: Any) -> int:
+        """The driver of a solo world who is not moving."""
+        session, director = self.director.session, self.director
+        driver = session.driver(1)
+        theme.draw_box(surface, card, 11, theme.PANEL, edge=theme.LINE)
+        theme.put(surface, theme.dot(13, theme.SEATS["map"][1], 0.9, 0.82), card.x + 30, card.centery, "center")
+        name = "You" if driver.human else driver.label
+        theme.put(surface, theme.fitted(name, 15, card.width - 72, theme.MUTED, True), card.x + 58, card.y + 9)
+        drawn = not driver.human and director.overlay and director.values is not None
+        role = "looks on; S takes over" if driver.human else "its values are drawn" if drawn else "S lets it move"
+        theme.put(surface, theme.text(role, 12, theme.FAINT), card.x + 58, card.y + 30)
+        return int(card.bottom)
+
     def _name(self, seat: int) -> str:
         session = self.director.session
         driver = session.driver(seat)
@@ -118,10 +134,11 @@ class Panel:
         style = session.look.style
         if not director.overlay or director.share is None:
             theme.draw_box(surface, bar, 7, theme.CARD)
-            words = "O shows what the opponent thinks" if not director.overlay else "no word on this yet"
-            if judge is None:
-                words = "no agent at this table"
-            theme.put(surface, theme.text(words, 11, theme.FAINT), rect.x, bar.bottom + 7)
+            words = "no agent at this table"
+            if judge is not None:
+                label = session.drivers[judge].label
+                words = f"{label} has not said" if director.overlay else f"overlay (O): what {label} thinks"
+            theme.put(surface, theme.fitted(words, 11, rect.width, theme.FAINT), rect.x, bar.bottom + 7)
             return int(rect.bottom)
         gap = director.share - self._shown_share
         self._shown_share = director.share if abs(gap) < 0.003 else self._shown_share + gap * 0.18
@@ -148,7 +165,7 @@ class Panel:
         values, last = director.values, session.look.marker
         if director.overlay and values is not None and last is not None and not session.over:
             value = values.value[last(session.state)]
-            facts.append(("VALUE HERE", "–" if math.isnan(value) else f"{value:.1f}"))
+            facts.append(("VALUE", "–" if math.isnan(value) else f"{value:.1f}"))
         width = (rect.width - 8 * (len(facts) - 1)) // len(facts)
         for i, (name, value_text) in enumerate(facts):
             card = pygame.Rect(rect.x + i * (width + 8), rect.y, width, rect.height)
@@ -201,7 +218,7 @@ class Panel:
         for i, button in enumerate(self.buttons):
             button.rect = pygame.Rect(inner.x + (i % 2) * (width + 8), top + (i // 2) * (height + 8), width, height)
             button.draw(surface, mouse, pressed)
-        if self.director.session.watching:
+        if self.director.session.watching or self.director.session.world.players == 1:
             pace = theme.text(f"{PACES[self.director.pace]:g} moves a second", 11, theme.FAINT)
             theme.put(surface, pace, inner.right, top - 8, "bottomright")
             return int(top) - 16

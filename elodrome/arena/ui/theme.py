@@ -49,7 +49,7 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
     return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
 
 
-HEAT: tuple[Colour, ...] = ((92, 44, 84), (74, 78, 150), (52, 128, 170), (92, 196, 150), (206, 222, 112))
+HEAT: tuple[Colour, ...] = ((84, 46, 92), (70, 74, 148), (46, 116, 168), (40, 152, 148), (96, 186, 118))
 
 
 def heat(share: float) -> Colour:
@@ -146,6 +146,14 @@ def box(width: int, height: int, radius: int, colour: Colour, opacity: float = 1
         return picture(colour, cover(distance) * opacity)
     inner = cover(distance + 1.4)[:, :, None]
     return picture(np.array(colour) * inner + np.array(edge) * (1 - inner), cover(distance) * opacity)
+
+
+@lru_cache(maxsize=128)
+def outline(width: int, height: int, radius: int, thick: float, colour: Colour, opacity: float = 1.0) -> Any:
+    """The line round a rounded box, ``thick`` pixels wide, inside it."""
+    x, y = grid(width, height)
+    distance = box_distance(x, y, 0, 0, width, height, radius)
+    return picture(colour, cover(np.maximum(distance, -distance - thick)) * opacity)
 
 
 @lru_cache(maxsize=64)

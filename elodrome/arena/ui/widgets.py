@@ -32,7 +32,9 @@ class Button:
         room.midright = (right, self.rect.centery)
         theme.draw_box(surface, room, 5, theme.mix(base, theme.GROUND, 0.45))
         theme.put(surface, cap, *room.center, "center")
-        words = theme.fitted(self.label, 13, room.left - self.rect.left - 16)
+        width = room.left - self.rect.left - 15
+        size = next((n for n in (13, 12) if theme.font(n).size(self.label)[0] <= width), 11)
+        words = theme.fitted(self.label, size, width)
         theme.put(surface, words, self.rect.left + 11, self.rect.centery, "midleft")
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from elodrome.agents.registry import make_agent
 from elodrome.arena.ui import theme
+from elodrome.arena.ui.advice import searchers
 from elodrome.arena.ui.archive import Archive, go_on
 from elodrome.arena.ui.board import BoardView
-from elodrome.arena.ui.director import Director
+from elodrome.arena.ui.director import LASTS, Director
 from elodrome.arena.ui.gridmap import MapView
 from elodrome.arena.ui.panel import Panel, world_title
 from elodrome.arena.ui.screen import pygame
@@ -21,7 +22,8 @@ from elodrome.envs.game import World
 from elodrome.errors import UserError
 
 SIZE, LEAST = (1120, 740), (720, 560)
-FRAME, QUIET = 16, 120  # milliseconds between looks at what is new: while something moves, and while nothing does
+# Milliseconds between looks at what is new: while something moves, while an agent thinks, while nothing happens.
+FRAME, SPIN, QUIET = 16, 40, 120
 ARROWS = {"up": 0, "right": 1, "down": 2, "left": 3}
 
 
@@ -39,7 +41,9 @@ class Window:
         pygame.display.set_caption(f"Elodrome · {world_title(director.session.world.id)}")
         pygame.display.set_icon(theme.disc(16, theme.SEATS["discs"][0]))
         self.view = MapView(director) if director.session.look.marker else BoardView(director)
-        self.menu = Menu("Choose the opponent", self._chosen)
+        self.menu = Menu(
+            "Choose the agent" if director.session.world.players == 1 else "Choose the opponent", director.choose
+        )
         self.panel = Panel(director, self._buttons())
         self.mouse = (-1, -1)
         self.pressed = False
@@ -52,15 +56,16 @@ class Window:
 
     def _buttons(self) -> list[Button]:
         d = self.director
+        solo = d.session.world.players == 1
         buttons = [
             Button("Take back", "U", d.undo),
-            Button("New game", "N", d.new_game),
-            Button("Switch sides", "S", d.switch_sides),
-            Button("Opponent", "P", self._open_menu, lambda: self.menu.open),
+            Button("New episode" if solo else "New game", "N", d.new_game),
+            Button("Hand over" if solo else "Switch sides", "S", d.switch_sides),
+            Button("Agent" if solo else "Opponent", "P", self._open_menu, lambda: self.menu.open),
             Button("Hint", "H", d.ask_hint),
             Button("Overlay", "O", d.toggle_overlay, lambda: d.overlay),
         ]
-        if d.session.watching or d.session.world.players == 1:
+        if d.session.watching or solo:
             buttons += [
                 Button("Pause", "Space", d.toggle_pause, lambda: d.paused),
                 Button("One step", ".", d.step_once),
@@ -72,9 +77,6 @@ class Window:
     def _open_menu(self) -> None:
         self.director.open_menu()
         self.menu.show()
-
-    def _chosen(self, spec: str) -> None:
-        self.director.choose(spec)
 
     # Events
 
@@ -138,7 +140,8 @@ class Window:
     def animating(self) -> bool:
         """Whether the picture changes by itself."""
         now = self.director.clock()
-        return self.view.animating(now) or self.panel.animating()
+        fading = 0 <= now - self.director.message.at - LASTS < 2 * QUIET / 1000  # the status line goes
+        return self.view.animating(now) or self.panel.animating or fading
 
     def tick(self) -> None:
         """What the agents have to say."""
@@ -177,14 +180,16 @@ class Window:
             if winner is not None and sum(colour) < 240:
                 colour = theme.TEXT
             head = theme.text(result[0], 26, colour, True)
-            more = theme.text(f"{result[1]}  ·  N for a new game", 14, theme.MUTED)
+            words = f"{result[1]}  ·  N for a new one"
+            width = rect.width - head.get_width() - 62
+            if theme.font(14).size(words)[0] > width:
+                words = result[1]
+            more = theme.fitted(words, 14, width, theme.MUTED)
             room = pygame.Rect(0, 0, head.get_width() + more.get_width() + 62, rect.height)
             room.center = rect.center
-            room.clamp_ip(rect)
+            edge = theme.mix(theme.LINE, colour, 0.5)
             theme.draw_shadow(surface, room, 16, 16, 0.4)
-            theme.draw_box(
-                surface, room, 16, theme.mix(theme.CARD, colour, 0.12), edge=theme.mix(theme.LINE, colour, 0.5)
-            )
+            theme.draw_box(surface, room, 16, theme.mix(theme.CARD, colour, 0.12), edge=edge)
             theme.put(surface, head, room.x + 22, room.centery, "midleft")
             theme.put(surface, more, room.right - 22, room.centery + 2, "midright")
             return
@@ -205,7 +210,7 @@ class Window:
     def _status(self, surface: Any, rect: Any) -> None:
         """The last message, in the colour of its tone."""
         message = self.director.message
-        if not message.text:
+        if not message.shown(self.director.clock()):
             return
         colour = theme.TONES[message.tone]
         theme.draw_box(
@@ -219,15 +224,15 @@ class Window:
         """Until the window is closed. Sleeps between events; draws only what has changed or moves."""
         try:
             while self.open:
-                active = self.animating or self.director.thinker.busy or self.director.clerk.busy
-                lively = active or not (self.director.people_to_move or self.director.session.over)
-                event = pygame.event.wait(FRAME if lively else QUIET)
+                wait = FRAME if self.animating else SPIN if self.director.active else QUIET
+                event = pygame.event.wait(wait)
                 if event.type != pygame.NOEVENT:
                     self.handle(event)
                 for more in pygame.event.get():
                     self.handle(more)
                 self.tick()
-                if self._moved or self.animating or self._drawn != self.director.changed:
+                spins = self.director.thinking is not None
+                if self._moved or self.animating or spins or self._drawn != self.director.changed:
                     self._moved, self._drawn = False, self.director.changed
                     self.draw()
                     pygame.display.flip()
@@ -262,7 +267,7 @@ def play(world: World, opponent_spec: str | None = None, seat: int = 0, *, seed:
     """
     if not 0 <= seat < world.players:
         raise UserError(f"seat {seat} is none of {world.id}: choose 0 to {world.players - 1}")
-    spec = opponent_spec or default_opponent(world)
+    spec = opponent_spec or searchers(world)[0]
     other = Driver(HUMAN) if spec == HUMAN else Driver(spec, make_agent(spec, world))
     session = Session(world, [Driver(HUMAN), *([other] * max(world.players - 1, 1))], rotation=0, seed=seed)
     session.rotation = -seat % len(session.drivers)
@@ -284,15 +289,3 @@ def watch(world: World, specs: Sequence[str], *, seed: int | None = None) -> Non
     count = world.players if world.players > 1 else len(given)
     drivers = [given[i % len(given)] for i in range(count)]
     Window(Director(Session(world, drivers, seed=seed), Archive(world), overlay=True)).run()
-
-
-def default_opponent(world: World) -> str:
-    """The strongest agent that plays ``world`` without training."""
-    from elodrome.agents.registry import kinds, unfit
-    from elodrome.arena.ui.advice import ADVISERS
-
-    known = kinds()[0]
-    for name in (*ADVISERS, "random"):
-        if name in known and unfit(known[name].about, world) is None:
-            return name
-    raise UserError(f"no agent can play {world.id} untrained; name one with --against")
