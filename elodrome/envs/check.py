@@ -17,7 +17,7 @@ import numpy as np
 from elodrome.envs import engine
 from elodrome.envs.check_rules import Findings, check_rules
 from elodrome.envs.game import Game, World, no_playout
-from elodrome.envs.table import CompiledTable, Table
+from elodrome.envs.table import BatchEnv, CompiledTable, Table
 from elodrome.errors import IllegalAction, UserError
 from elodrome.seeding import generator, streams
 
@@ -25,6 +25,7 @@ GAMES = 16  # played side by side through the table
 ALONE = (GAMES - 1, 0)  # of them, played a second time alone
 PLIES = 4000  # of a game that are looked at
 PLAYOUTS = 4000  # random games of each side of the comparison
+STROLL_STEPS = 100
 ALPHA = 1e-4  # chance that a right playout is refused
 
 
@@ -44,6 +45,7 @@ def check_env(world: World, name: str | None = None, *, seed: int = 0) -> list[s
         parts = [("table", lambda: _table(world, found, seed)), ("make_env", lambda: _rebuild(world, name, found))]
         if isinstance(world, Game):
             parts.append(("playout", lambda: _playout(game, found, seed)))
+            parts.append(("stroll", lambda: _stroll(game, found, seed)))
             parts.append(("drawing", lambda: _drawing(game, found)))
         _run(parts, found)
     return list(found.lines.values())
@@ -241,6 +243,21 @@ def _playout(game: Game, found: Findings, seed: int) -> None:
             "playout",
             f"playout from {where} gives other shares of wins, draws, losses than random play by the rules: "
             f"{(own / PLAYOUTS).round(3).tolist()} against {(right / PLAYOUTS).round(3).tolist()}; mend or drop it",
+        )
+
+
+def _stroll(game: Game, found: Findings, seed: int) -> None:
+    """A stroll of the world's own against random play by its rules: the same buffers after the same steps."""
+    if game.stroll is None:
+        return
+    own, right = (BatchEnv(g, 32, seed=seed, threads=1) for g in (game, replace(game, stroll=None)))
+    own.random_play(STROLL_STEPS, seed)
+    right.random_play(STROLL_STEPS, seed)
+    for buffer in ("observation", "legal", "seats", "plies", "rewards", "terminated", "truncated"):
+        found.need(
+            np.array_equal(getattr(own, buffer), getattr(right, buffer)),
+            "stroll",
+            f"stroll leaves another {buffer} than the rules do; compile it with the rules of this world, or drop it",
         )
 
 

@@ -27,20 +27,22 @@ class Findings:
         return bool(right)
 
 
+def guarded(values: Any) -> Any:
+    """A copy with guard words behind it, so that a rule that writes past the end harms nobody."""
+    whole = np.full(len(values) + _GUARD, 77, values.dtype)
+    whole[: len(values)] = values
+    return whole[: len(values)]
+
+
 class _Guarded:
     """Arrays for a rule, each in front of guard words that no rule may touch."""
 
     def __init__(self, game: Game) -> None:
-        self.row = self._array(game.row_words, np.int64)
-        self.mask = self._array(game.actions, np.uint8)
-        self.rewards = self._array(game.players, np.float64)
-        self.out = self._array(game.observation_size, np.float32)
-        self.probs = self._array(game.outcomes, np.float64)
-
-    @staticmethod
-    def _array(size: int, dtype: Any) -> Any:
-        whole = np.full(size + _GUARD, 77, dtype)
-        return whole[:size]
+        self.row = guarded(np.zeros(game.row_words, np.int64))
+        self.mask = guarded(np.zeros(game.actions, np.uint8))
+        self.rewards = guarded(np.zeros(game.players, np.float64))
+        self.out = guarded(np.zeros(game.observation_size, np.float32))
+        self.probs = guarded(np.zeros(game.outcomes, np.float64))
 
     def whole(self) -> bool:
         """Whether all guards stand."""
@@ -157,8 +159,7 @@ def _twice(game: Game, arrays: _Guarded, action: int, outcome: int, found: Findi
     """The same step from two copies."""
     results = []
     for _ in range(2):
-        row = arrays.row.copy()
-        rewards = np.zeros(game.players)
+        row, rewards = guarded(arrays.row), guarded(np.zeros(game.players))
         game.step(row, action, outcome, rewards)
         results.append((row, rewards))
     (row, rewards), (again, rewards_again) = results
@@ -177,18 +178,18 @@ def _twice(game: Game, arrays: _Guarded, action: int, outcome: int, found: Findi
 
 def _hidden(game: Game, row: Any, seat: int, found: Findings) -> None:
     """In a round of simultaneous moves nobody else sees what was chosen."""
-    mask = np.zeros(game.actions, np.uint8)
+    mask = guarded(np.zeros(game.actions, np.uint8))
     game.legal(row, mask)
     seen: dict[int, Any] = {}
     for action in np.flatnonzero(mask):
-        after = row.copy()
-        game.step(after, int(action), 0, np.zeros(game.players))
+        after = guarded(row)
+        game.step(after, int(action), 0, guarded(np.zeros(game.players)))
         if game.player(after) <= seat:  # the round is over, or the game: choices may be shown
             return
         for other in range(game.players):
             if other == seat:
                 continue
-            out = np.zeros(game.observation_size, np.float32)
+            out = guarded(np.zeros(game.observation_size, np.float32))
             game.observe(after, other, out)
             found.need(
                 np.array_equal(seen.setdefault(other, out), out),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import njit, types
 
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row, rules_of
@@ -186,7 +186,7 @@ def batch_sample(masks: Any, rng: Any, actions: Any) -> None:
         actions[b] = pick_legal(row(masks, b), mix(rng[b]))
 
 
-CACHE = 32768  # bytes of one block of rows: measured best between the first and the second cache
+CACHE = 32768  # bytes of one block of rows, the size of a first-level cache
 FLAGS = types.Array(types.uint8, 1, "C")
 
 
@@ -236,58 +236,81 @@ def batch_advance(
         rules[4](state, seat, row(out, b))
 
 
-@compiled(
-    types.void(WORLD, ROWS, STREAMS, STREAMS, WORDS, WORDS, REAL_ROWS, FLAGS, FLAGS, MASKS, FLOAT_ROWS, FLOAT_ROWS, I8)
+# states, rng, choices, plies, seats, rewards, terminated, truncated, masks, out, final: as in batch_advance, and
+# choices [B], one stream per row for the actions.
+BATCH = types.Tuple(
+    (ROWS, STREAMS, STREAMS, WORDS, WORDS, REAL_ROWS, FLAGS, FLAGS, MASKS, FLOAT_ROWS, FLOAT_ROWS),
 )
-def batch_random(
+STROLL = types.void(WORLD, BATCH, I8, REALS)
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def random_rows(
+    reset: Any,
+    player: Any,
+    legal: Any,
+    step: Any,
+    observe: Any,
+    chance: Any,
     world: Any,
-    states: Any,
-    rng: Any,
-    choices: Any,
-    plies: Any,
-    seats: Any,
-    rewards: Any,
-    terminated: Any,
-    truncated: Any,
-    masks: Any,
-    out: Any,
-    final: Any,
+    batch: Any,
     steps: int,
+    probs: Any,
 ) -> None:
     """``steps`` uniformly random legal steps in every row, as ``batch_advance`` plays them: mask and observation are
-    written at every step. choices [B]: one stream per row for the actions. Rows go in blocks that fit a cache."""
+    written at every step. Rows go in blocks that fit a cache. probs [K] is scratch.
+
+    The rules come as arguments: function pointers, or a world's own rules, which LLVM then inlines (``Game.stroll``).
+    """
     header, template = world
-    rules = rules_of(header)
+    states, rng, choices, plies, seats, rewards, terminated, truncated, masks, out, final = batch
     dice = header[HAS_CHANCE]
-    probs = np.zeros(header[OUTCOMES])
     limit = header[MAX_STEPS]
-    size = 4 * header[OBSERVATION] + header[ACTIONS] + 8 * template.size + 64
-    block = max(8, CACHE // size)
+    block = max(8, CACHE // (4 * header[OBSERVATION] + header[ACTIONS] + 8 * template.size + 64))
     for lo in range(0, plies.size, block):
         hi = min(lo + block, plies.size)
         for _ in range(steps):
             for b in range(lo, hi):
-                state = row(states, b)
-                mask = row(masks, b)
-                mover = seats[b]
-                word = choices[b] + GOLDEN
-                choices[b] = word
-                action = pick_legal(mask, mix(word))
-                rng[b] = step_row(rules, dice, state, action, rng[b], row(rewards, b), probs)
+                state, mask, paid = row(states, b), row(masks, b), row(rewards, b)
+                choices[b] += GOLDEN
+                action = pick_legal(mask, mix(choices[b]))
+                outcome = 0
+                if dice:
+                    count = chance(state, action, probs)
+                    if count > 1:
+                        rng[b] += GOLDEN
+                        outcome = pick(probs, count, unit(mix(rng[b])))
+                for p in range(paid.size):
+                    paid[p] = 0.0
+                step(state, action, outcome, paid)
                 plies[b] += 1
-                seat = rules[1](state)
+                seat = player(state)
                 over = seat < 0
                 late = not over and plies[b] >= limit
                 terminated[b] = over
                 truncated[b] = late
                 if over or late:
-                    rules[4](state, mover, row(final, b))
-                    rng[b] = reset_row(rules, dice, template, state, rng[b], probs)
+                    observe(state, seats[b], row(final, b))
+                    for i in range(template.size):
+                        state[i] = template[i]
+                    outcome = 0
+                    if dice:
+                        count = chance(state, -1, probs)
+                        rng[b] += GOLDEN
+                        outcome = pick(probs, count, unit(mix(rng[b])))
+                    reset(state, outcome)
                     plies[b] = 0
-                    seat = rules[1](state)
+                    seat = player(state)
                 seats[b] = seat
-                rules[2](state, mask)
-                rules[4](state, seat, row(out, b))
+                legal(state, mask)
+                observe(state, seat, row(out, b))
+
+
+@compiled(STROLL, _nrt=False)
+def batch_random(world: Any, batch: Any, steps: int, probs: Any) -> None:
+    """Random play of any world by its rules' pointers; see ``random_rows``."""
+    rules = rules_of(world[0])
+    random_rows(rules[0], rules[1], rules[2], rules[3], rules[4], rules[5], world, batch, steps, probs)
 
 
 @compiled(U8(WORLD, WORDS, U8, REALS, MASK, REALS, REALS))

@@ -243,24 +243,14 @@ class BatchEnv:
         Row b's actions depend on (seed, b) alone, not on the number of threads.
         """
         world: Any = self.world.compiled
-        choices = streams(seed, self.size)
+        buffers = (
+            *(self._states, self._rng, streams(seed, self.size), self.plies, self.seats, self.rewards),
+            *(self.terminated, self.truncated, self.legal, self._flat, self._flat_final),
+        )
+        stroll: Any = self.world.stroll or engine.batch_random
 
         def part(lo: int, hi: int) -> None:
-            engine.batch_random(
-                world,
-                self._states[lo:hi],
-                self._rng[lo:hi],
-                choices[lo:hi],
-                self.plies[lo:hi],
-                self.seats[lo:hi],
-                self.rewards[lo:hi],
-                self.terminated[lo:hi],
-                self.truncated[lo:hi],
-                self.legal[lo:hi],
-                self._flat[lo:hi],
-                self._flat_final[lo:hi],
-                steps,
-            )
+            stroll(world, tuple(buffer[lo:hi] for buffer in buffers), steps, np.zeros(self.world.outcomes))
 
         split(self.size, part, self.threads, least=0)
         return self.size * steps

@@ -117,6 +117,11 @@ def observe_half(state: Any, seat: int, out: Any) -> None:
 
 
 @rule.observe
+def observe_from_seat_0(state: Any, seat: int, out: Any) -> None:
+    ttt.observe(state, 0, out)
+
+
+@rule.observe
 def observe_choices(state: Any, seat: int, out: Any) -> None:
     matrix.observe(state, seat, out)
     out[0] = state[2] & 255
@@ -162,6 +167,7 @@ BROKEN = {
     "sum to 1": {"chance": chance_not_one, "outcomes": 2},
     "gives 3 outcomes": {"chance": chance_too_many, "outcomes": 2},
     "playout from the start": {"playout": playout_biased},
+    "stroll leaves another observation": {"observe": observe_from_seat_0},
     "return_range (1.0, -1.0)": {"return_range": (1.0, -1.0)},
     "1 names for 2 seats": {"seat_names": ("X",)},
     "discount 1.5": {"discount": 1.5},

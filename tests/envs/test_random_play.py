@@ -1,5 +1,7 @@
 """BatchEnv.random_play against single steps through a table, and one thread against several."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,17 @@ def test_threads_change_nothing(name: str) -> None:
     assert one.random_play(37, 5) == two.random_play(37, 5) == 37 * 501
     for buffer in BUFFERS:
         np.testing.assert_array_equal(getattr(one, buffer), getattr(two, buffer), err_msg=buffer)
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "cliff_walking", "gridworld:map=4x4,slip=0.3"])
+def test_rules_compiled_in_or_by_pointer(name: str) -> None:
+    own = BatchEnv(make_env(name), 200, seed=3, threads=1)
+    plain = BatchEnv(replace(make_env(name), stroll=None), 200, seed=3, threads=1)
+    for seed in range(3):
+        own.random_play(70, seed)
+        plain.random_play(70, seed)
+        for buffer in BUFFERS:
+            np.testing.assert_array_equal(getattr(own, buffer), getattr(plain, buffer), err_msg=buffer)
 
 
 def test_a_row_does_not_depend_on_the_others() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.envs.engine import GOLDEN, below, mix
-from elodrome.envs.game import Game, Look, Mask, Words, compiled, rule
+from elodrome.envs.engine import GOLDEN, STROLL, below, mix, random_rows
+from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, rule
 from elodrome.envs.signatures import I8
 
 # The row: [stones of seat 0, stones of seat 1, seat to act or -1].
@@ -125,6 +125,12 @@ def playout(state: Any, rng: int, returns: Any) -> int:
     return steps
 
 
+@compiled(STROLL, _nrt=False)
+def stroll(world: Any, batch: Any, steps: int, probs: Any) -> None:
+    """Random play with the rules of this file compiled in."""
+    random_rows(reset, player, legal, step, observe, no_chance, world, batch, steps, probs)
+
+
 def text(state: Words) -> str:
     """Six lines from the top: X for seat 0, O for seat 1."""
     marks = ["X" if state[0] >> b & 1 else "O" if state[1] >> b & 1 else "." for b in _BIT.tolist()]
@@ -165,6 +171,7 @@ def connect_four() -> Game:
         step=step,
         observe=observe,
         playout=playout,
+        stroll=stroll,
         text=text,
         look=Look(6, 7, _cells, _action_at, _cell_of, style="discs"),
     )

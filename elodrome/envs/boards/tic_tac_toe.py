@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.envs.game import Game, Look, Mask, Words, compiled, rule
+from elodrome.envs.engine import STROLL, random_rows
+from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, rule
 from elodrome.envs.signatures import I8
 
 # The row: [stones of seat 0, stones of seat 1 (bit r * 3 + c), seat to act or -1].
@@ -98,6 +99,12 @@ def playout(state: Any, rng: int, returns: Any) -> int:
     return steps
 
 
+@compiled(STROLL, _nrt=False)
+def stroll(world: Any, batch: Any, steps: int, probs: Any) -> None:
+    """Random play with the rules of this file compiled in."""
+    random_rows(reset, player, legal, step, observe, no_chance, world, batch, steps, probs)
+
+
 def text(state: Words) -> str:
     """Three lines from the top: X for seat 0, O for seat 1."""
     marks = ["X" if state[0] >> a & 1 else "O" if state[1] >> a & 1 else "." for a in range(9)]
@@ -138,6 +145,7 @@ def tic_tac_toe() -> Game:
         step=step,
         observe=observe,
         playout=playout,
+        stroll=stroll,
         text=text,
         look=Look(3, 3, _cells, _action_at, _cell_of, style="marks"),
     )

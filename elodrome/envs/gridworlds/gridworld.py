@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from elodrome.envs.engine import STROLL, random_rows
 from elodrome.envs.game import Game, Look, Words, compiled, no_chance, pack_floats, rule
 from elodrome.envs.gridworlds.maps import NAMED, Map, options_of, read_map
 from elodrome.envs.intrinsics import real
@@ -81,10 +82,9 @@ def step(state: Any, action: int, chance: int, rewards: Any) -> None:
 
 @rule.observe
 def observe(state: Any, seat: int, out: Any) -> None:
-    for i in range(out.size):
-        out[i] = 0.0
-    cell = state[0]
-    out[cell ^ (cell >> 63)] = 1.0
+    cell = np.int32(state[0] ^ (state[0] >> 63))
+    for i in range(out.size):  # one pass of compares: clearing first would be a call of memset
+        out[i] = np.float32(np.int32(i) == cell)
 
 
 @rule.chance
@@ -103,6 +103,12 @@ def chance(state: Any, action: int, probs: Any) -> int:
     probs[1] = 0.5 * slip
     probs[2] = 0.5 * slip
     return 3
+
+
+@compiled(STROLL, _nrt=False)
+def stroll(world: Any, batch: Any, steps: int, probs: Any) -> None:
+    """Random play with the rules of this file compiled in."""
+    random_rows(reset, player, legal, step, observe, chance, world, batch, steps, probs)
 
 
 DELTAS = ((-1, 0), (0, 1), (1, 0), (0, -1))
@@ -172,6 +178,7 @@ def gridworld(
         step=step,
         observe=observe,
         chance=chance if dice else no_chance,
+        stroll=stroll,
         outcomes=max(len(chart.starts), 3 if options["slip"] else 1),
         constants=_pack(chart, options),
         text=drawing.text,
