@@ -81,6 +81,7 @@ class Director:
         self._asked_at: float | None = None
         self._answer: Answer | None = None
         self._single = False
+        self._waking = False  # a newly chosen agent is being made; the old one is asked no more
         self._judged = -1  # the ticket for which an opinion was asked
         self._adviser: tuple[str, Agent] | None = None
         self._mapped: Agent | None = None
@@ -131,6 +132,8 @@ class Director:
         return 1.0 / PACES[self.pace] if self.session.watching or self.session.world.players == 1 else REPLY
 
     def _ask(self) -> None:
+        if self._waking:
+            return
         session, mover = self.session, self.session.mover
         self._ask_values()
         if mover is None:
@@ -413,17 +416,18 @@ class Director:
     def choose(self, spec: str) -> None:
         """Give the opponent's place to ``spec``. A worker that is stuck in the old one is left behind."""
         index = self._place()
-        if spec == HUMAN:
-            self._put(index, Driver(HUMAN))
-            return
         if self.thinker.busy:
             self.thinker.abandon()
             self._mapped = None
+            self._waking = False
+        if spec == HUMAN:
+            self._put(index, Driver(HUMAN))
+            return
         self._fresh()
+        self._waking = True
         world = self.session.world
         self.say(f"waking {spec} ...")
         self.thinker.submit(self.ticket, "agent", lambda: (index, spec, make_agent(spec, world)))
-        self._asked_at = None
 
     def _place(self) -> int:
         """Whose place a newly chosen opponent takes."""
@@ -433,6 +437,7 @@ class Director:
         return 1 if len(self.session.drivers) > 1 else 0
 
     def _seat_agent(self, answer: Answer) -> None:
+        self._waking = False
         if answer.error is not None:
             self.say(answer.error, "error")
             return
