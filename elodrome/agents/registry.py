@@ -137,8 +137,11 @@ def unfit(about: About, world: World) -> str | None:
             return f"needs a world of at most {ENUMERABLE} states"
         if need == "tokens" and world.kind != "tokens":
             return "needs a token world"
-        if need == "text" and world.kind != "tokens" and getattr(world, "text", None) is None:
-            return "needs a world that can be written as text"
+        if need == "text" and world.kind != "tokens":
+            if not isinstance(world, Game) or world.text is None:
+                return "needs a world that can be written as text"
+            if world.information != "perfect" or world.simultaneous:
+                return "needs a world that hides nothing, as its text shows all"
     return None
 
 

@@ -8,31 +8,26 @@ were kept already keep their rows (a network's answer may depend, in its last bi
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
-import signal
-import sys
-import time
+import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from elodrome.agents.agent import Agent
-from elodrome.agents.registry import make_agent
-from elodrome.arena.match import play_games
-from elodrome.arena.record import GameJob, GameRecord
+from elodrome.agents.parts.saved import CARD, WEIGHTS, find_saved
+from elodrome.arena.record import GameRecord
 from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
-from elodrome.errors import BrokenAgent, UserError
+from elodrome.errors import UserError
+from elodrome.tournaments.pool import Roster, load_agents, play_chunks
 from elodrome.tournaments.schedule import chunks, default_opening, pairing_jobs, pairings
 
-FLUSH_SECONDS = 0.2
-ATTEMPTS = 3  # a chunk whose worker died is given to others so often
+SETTINGS = "tournament"  # the store's key of what a folder was started with
 
 
 class TournamentConfig(BaseModel):
@@ -64,7 +59,11 @@ class TournamentResult:
 
 
 class Interrupted(UserError):
-    """The tournament was stopped; the games finished so far are kept."""
+    """The tournament was stopped; the games finished so far are kept, and the message says how to go on."""
+
+    def __init__(self, message: str, kept: int, total: int) -> None:
+        super().__init__(message)
+        self.kept, self.total = kept, total
 
 
 def run_tournament(
@@ -74,12 +73,14 @@ def run_tournament(
     workers: int = 1,
     resume: bool = False,
     merge: bool = False,
+    command: str | None = None,
     on_total: Callable[[int, int], None] | None = None,
     on_games: Callable[[Sequence[GameRecord]], None] | None = None,
 ) -> TournamentResult:
     """Play what is not played yet and return all records.
 
-    ``on_total(games, already)`` is called once, ``on_games`` with every few finished games. Raises UserError before
+    ``on_total(games, already)`` is called once, ``on_games`` with every few finished games. ``command`` is what a
+    person types to go on (by default the ``elodrome tournament run`` of this configuration). Raises UserError before
     the first game: for an agent that does not load, for results of another tournament in ``out`` (``merge`` allows
     more agents or games), for results in ``out`` without ``resume``, and when another runner holds ``out``.
     Raises Interrupted on Ctrl-C.
@@ -91,55 +92,106 @@ def run_tournament(
     if world.players > 2:
         raise UserError(f"{world.id} has {world.players} seats; tournaments are between two agents at a time")
     meetings = pairings(config.format, len(labels))
-    load_agents(config, world)
     opening = default_opening(world) if config.opening is None else config.opening
     jobs = [pairing_jobs(world, labels, pair, config.games, config.seed, opening) for pair in meetings]
-    with locked(out):
-        store = Store(out / RESULTS)
+    roster = Roster(config.env, config.agents, labels)
+    go_on = command or resume_command(config, out, workers)
+    if not out.exists():
+        load_agents(roster, world)  # so that a misspelt name leaves no folder behind
+    with locked(out), Store(out / RESULTS) as store:
+        settings = describe(config, world, opening)
+        before = store.get(SETTINGS)
+        if before is not None and not resume:
+            raise UserError(f"{out} already holds a tournament; to go on with it: {go_on}")
+        _refuse_another(before or settings, settings, out, merge)
+        wanted = {job.id for games in jobs for job in games}
+        done = store.ids() & wanted
+        todo = [chunk for chunk in chunks(jobs) if any(job.id not in done for job in chunk)]
+        if todo:
+            load_agents(roster, world)
+        store.put(SETTINGS, settings)
+        if on_total:
+            on_total(len(wanted), len(done))
+        kept = set(done)
+
+        def emit(records: list[GameRecord]) -> None:
+            store.add(records)
+            fresh = [r for r in records if r.id not in kept]
+            kept.update(r.id for r in fresh)
+            if on_games and fresh:
+                on_games(fresh)
+
         try:
-            _check_settings(store, config, out, resume, merge)
-            done = store.ids()
-            todo = [c for games in jobs for c in chunks(games) if any(job.id not in done for job in c)]
-            total = sum(map(len, jobs))
-            already = sum(job.id in done for games in jobs for job in games)
-            if on_total:
-                on_total(total, already)
-            played = 0
-
-            def emit(records: list[GameRecord]) -> None:
-                nonlocal played
-                played += store.add(records)
-                if on_games:
-                    on_games([r for r in records if r.id not in done])
-
-            try:
-                play_chunks(config, todo, max(1, min(workers, len(todo))), emit)
-            except KeyboardInterrupt:
-                kept = len(store.ids())
-                raise Interrupted(
-                    f"stopped; {kept} games are kept in {out}; to go on, run the same with --resume"
-                ) from None
-            wanted = {job.id for games in jobs for job in games}
-            records = [r for r in store.games(world.id) if r.id in wanted]
-        finally:
-            store.close()
-    remarks = []
+            remarks = play_chunks(roster, todo, workers, emit)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped; {len(kept)} of {len(wanted)} games are kept in {out}; to go on: {go_on}",
+                len(kept),
+                len(wanted),
+            ) from None
+        records = [r for r in store.games(world.id) if r.id in wanted]
     if config.games % 2 and world.players > 1:
         remarks.append(
-            f"odd number of games per pairing ({config.games}): the first named has the first seat once more"
+            f"odd number of games per pairing ({config.games}): of each pair, the one that comes first in the alphabet "
+            "has the first seat once more"
         )
-    return TournamentResult(played, len(records), records, remarks)
+    return TournamentResult(len(kept) - len(done), len(records), records, remarks)
 
 
-def load_agents(config: TournamentConfig, world: World) -> list[Agent]:
-    """All agents of a tournament. Raises UserError or BrokenAgent that names the one that does not load."""
-    agents = []
-    for spec in config.agents:
-        try:
-            agents.append(make_agent(spec, world))
-        except BrokenAgent as error:
-            raise BrokenAgent(f"agent {spec!r} does not load: {error}") from error
-    return agents
+def resume_command(config: TournamentConfig, out: Path, workers: int) -> str:
+    """The command line that goes on with a tournament."""
+    words = ["elodrome", "tournament", "run", "--env", config.env, "--agents", ",".join(config.agents)]
+    words += ["--format", config.format, "--games", str(config.games), "--seed", str(config.seed)]
+    words += [] if config.opening is None else ["--opening", str(config.opening)]
+    return shlex.join([*words, "--workers", str(workers), "--out", str(out), "--resume"])
+
+
+def describe(config: TournamentConfig, world: World, opening: int) -> dict[str, Any]:
+    """All that the results depend on: the world, the schedule, and who the agents are (``identity``) by label."""
+    return {
+        "env": world.id,
+        "format": config.format,
+        **({"first": config.names()[0]} if config.format == "gauntlet" else {}),
+        "seed": config.seed,
+        "opening": opening,
+        "games": config.games,
+        "agents": {name: identity(spec, world) for name, spec in zip(config.names(), config.agents, strict=True)},
+    }
+
+
+def identity(spec: str, world: World) -> str:
+    """What tells an agent from another of the same name: its spec, or a digest of its files where it has any, so that
+    an agent that was trained again is not taken for the old one."""
+    saved = find_saved(spec, world)
+    files = [saved / CARD, saved / WEIGHTS] if saved else []
+    path, is_file, rest = spec.partition(".py:")
+    if is_file:
+        files = [Path(path + ".py")]
+    try:
+        content = [file.read_bytes() for file in files]
+    except OSError as error:
+        raise UserError(f"agent {spec!r}: cannot read {error.filename}: {error.strerror}") from error
+    if not content:
+        return spec
+    return f"{rest + ' ' if is_file else ''}sha256:{hashlib.sha256(b''.join(content)).hexdigest()[:16]}"
+
+
+def _refuse_another(before: dict[str, Any], now: dict[str, Any], out: Path, merge: bool) -> None:
+    """Raise UserError with the differences when ``out`` holds another tournament; ``merge`` lets it grow."""
+    was, are = before["agents"], now["agents"]
+    fixed = [key for key in {**before, **now} if key not in ("agents", "games")]
+    other = [f"{k} was {before.get(k)}, now {now.get(k)}" for k in fixed if before.get(k) != now.get(k)]
+    other += [f"{name} is missing" for name in was if name not in are]
+    other += [f"{name} is not the same agent any more" for name in was if name in are and was[name] != are[name]]
+    if now["games"] < before["games"]:
+        other.append(f"games was {before['games']}, now {now['games']}")
+    more = [f"{name} is new" for name in are if name not in was]
+    if now["games"] > before["games"]:
+        more.append(f"games was {before['games']}, now {now['games']}")
+    if other:
+        raise UserError(f"{out} holds another tournament: {'; '.join(other + more)}; choose another --out")
+    if more and not merge:
+        raise UserError(f"{out} holds a smaller tournament: {'; '.join(more)}; add --merge to let it grow")
 
 
 @contextmanager
@@ -156,140 +208,3 @@ def locked(out: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"another tournament is running in {out}; wait for it, or choose another --out") from None
         yield
-
-
-def _check_settings(store: Store, config: TournamentConfig, out: Path, resume: bool, merge: bool) -> None:
-    """Compare with what the folder was started with, and keep the settings."""
-    settings = config.model_dump(mode="json")
-    before: dict[str, Any] | None = store.get("tournament")
-    if before is not None:
-        if not resume:
-            raise UserError(f"{out} already holds a tournament; add --resume to go on with it, or choose another --out")
-        changed = [key for key in settings if before.get(key) != settings[key]]
-        grown = set(changed) <= {"agents", "labels", "games"} and (
-            set(before["agents"]) <= set(settings["agents"]) and before["games"] <= settings["games"]
-        )
-        if changed and not (merge and grown):
-            listed = "; ".join(f"{key} was {before.get(key)}, now {settings[key]}" for key in changed)
-            hint = "; add --merge to let it grow" if grown else ""
-            raise UserError(f"{out} holds another tournament: {listed}{hint}")
-    store.put("tournament", settings)
-
-
-class _Player:
-    """One worker's world and agents, made once."""
-
-    def __init__(self, config: TournamentConfig) -> None:
-        self.world = make_env(config.env)
-        self.agents = load_agents(config, self.world)
-        self.labels = config.names()
-
-    def play(self, chunk: Sequence[GameJob], emit: Callable[[list[GameRecord]], None]) -> None:
-        """Play a chunk, handing games over as they end, several times a second."""
-        finished: list[GameRecord] = []
-        last = time.monotonic()
-
-        def on_game(record: GameRecord) -> None:
-            nonlocal last
-            finished.append(record)
-            if time.monotonic() - last > FLUSH_SECONDS:
-                emit(finished.copy())
-                finished.clear()
-                last = time.monotonic()
-
-        with single_threaded():
-            play_games(self.world, self.agents, self.labels, chunk, on_game)
-        emit(finished)
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """torch, where an agent has loaded it, on one thread: its sums depend on the number of threads."""
-    torch: Any = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 0
-    if torch:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if torch:
-            torch.set_num_threads(before)
-
-
-def play_chunks(
-    config: TournamentConfig, todo: list[list[GameJob]], workers: int, emit: Callable[[list[GameRecord]], None]
-) -> None:
-    """Play all chunks, in this process or in ``workers`` others; ``emit`` is called here with finished games."""
-    if workers <= 1:
-        player = _Player(config)
-        for chunk in todo:
-            player.play(chunk, emit)
-        return
-    waiting = list(reversed(range(len(todo))))
-    attempts = [0] * len(todo)
-    context = multiprocessing.get_context("spawn")
-    running: dict[Connection, tuple[Any, int]] = {}  # pipe -> (process, chunk)
-
-    def start() -> None:
-        here, there = context.Pipe()
-        process = context.Process(target=_work, args=(there, config), daemon=True)
-        process.start()
-        there.close()
-        running[here] = (process, -1)
-
-    def next_chunk(pipe: Connection) -> None:
-        if waiting:
-            index = waiting.pop()
-            attempts[index] += 1
-            running[pipe] = (running[pipe][0], index)
-            pipe.send(todo[index])
-        else:
-            running.pop(pipe)[0].join(0)
-            pipe.close()
-
-    try:
-        for _ in range(workers):
-            start()
-        while running:
-            for pipe in cast("list[Connection]", wait(list(running))):
-                process, index = running[pipe]
-                try:
-                    kind, content = pipe.recv()
-                except EOFError:
-                    running.pop(pipe)
-                    process.join()
-                    if index >= 0:
-                        if attempts[index] >= ATTEMPTS:
-                            raise UserError(
-                                f"a worker died {ATTEMPTS} times (exit code {process.exitcode}) on the games from "
-                                f"{todo[index][0].id}"
-                            ) from None
-                        waiting.append(index)
-                        start()
-                    continue
-                if kind == "error":
-                    raise UserError(content)
-                if kind == "games":
-                    emit([GameRecord.model_validate_json(text) for text in content])
-                else:
-                    next_chunk(pipe)
-    finally:
-        for pipe, (process, _) in running.items():
-            process.terminate()
-            process.join()
-            pipe.close()
-
-
-def _work(pipe: Connection, config: TournamentConfig) -> None:
-    """A worker process: asks for chunks until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    try:
-        player = _Player(config)
-        while True:
-            pipe.send(("ready", None))
-            chunk = pipe.recv()
-            player.play(chunk, lambda records: pipe.send(("games", [r.model_dump_json() for r in records])))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except UserError as error:
-        pipe.send(("error", str(error)))

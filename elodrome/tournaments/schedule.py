@@ -1,9 +1,9 @@
-"""Who meets whom: formats as lists of pairings, and the games of a pairing."""
+"""Who meets whom: formats as lists of pairings, the games of a pairing, and the chunks in which they are played."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import chain, combinations, zip_longest
 
 from elodrome.arena.match import CHUNK, make_jobs
 from elodrome.arena.record import GameJob
@@ -12,6 +12,7 @@ from elodrome.errors import UserError, unknown
 from elodrome.seeding import derive
 
 Pairing = tuple[int, int]
+UNIT = min(64, CHUNK)  # games of a chunk: many enough for a network's batch, few enough to share out evenly
 
 
 def round_robin(agents: int) -> list[Pairing]:
@@ -37,29 +38,33 @@ def pairings(name: str, agents: int) -> list[Pairing]:
 
 
 def default_opening(world: World) -> int:
-    """Random plies at the start of every game: 2 on boards, where agents that do not vary would repeat one game for
-    ever; 1 in tic-tac-toe's nine squares; none elsewhere."""
-    if world.kind != "board":
-        return 0
-    return 2 if world.max_steps > 20 else 1
+    """Random plies at the start of every game: on boards 2, without which agents that do not vary would repeat one
+    game for ever, but no more than one ply in nine: two would already decide games of tic-tac-toe, one never does."""
+    return min(2, world.max_steps // 9) if world.kind == "board" else 0
 
 
 def pairing_jobs(
     world: World, labels: Sequence[str], pair: Pairing, games: int, seed: int, opening: int
 ) -> list[GameJob]:
-    """The games of one pairing. Seeds and ids depend on the two agents and the tournament's seed alone, so that a
-    tournament can grow without changing what was played."""
+    """The games of one pairing, the agent whose label sorts first in the first seat of game 0.
+
+    Seeds and ids depend on the two labels and the tournament's seed alone, so that a tournament can grow, or name its
+    agents in another order, without changing what was played.
+    """
+    pair = (pair[0], pair[1]) if labels[pair[0]] <= labels[pair[1]] else (pair[1], pair[0])
     first, second = labels[pair[0]], labels[pair[1]]
     jobs = make_jobs(
         games,
         derive(seed, world.id, first, second),
         players=world.players,
         opening=opening,
-        prefix=f"{seed}:{world.id}:{first}:{second}:",
+        prefix=f"{seed}:{world.id}:{first} v {second}:",
     )
     return [job.model_copy(update={"seats": tuple(pair[s] for s in job.seats)}) for job in jobs]
 
 
-def chunks(jobs: Sequence[GameJob]) -> list[list[GameJob]]:
-    """The units of work: always the same, whatever the number of workers."""
-    return [list(jobs[start : start + CHUNK]) for start in range(0, len(jobs), CHUNK)]
+def chunks(pairs: Sequence[Sequence[GameJob]]) -> list[list[GameJob]]:
+    """The units of work: parts of one pairing each, always the same whatever the number of workers, ordered so that
+    all pairings advance together."""
+    cut = [[list(jobs[at : at + UNIT]) for at in range(0, len(jobs), UNIT)] for jobs in pairs]
+    return [chunk for chunk in chain.from_iterable(zip_longest(*cut)) if chunk]
