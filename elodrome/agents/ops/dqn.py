@@ -30,6 +30,6 @@ def dueling(value: Tensor, advantages: Tensor) -> Tensor:
 
 
 def huber(error: Tensor, delta: float = 1.0) -> Tensor:
-    """error^2 / 2 up to ``delta``, linear beyond [B]: the square of (2.63) with bounded gradients (Mnih et al. 2015)."""
+    """error^2 / 2 up to ``delta``, linear beyond [B]: (2.63) with bounded gradients (Mnih et al. 2015)."""
     size = error.abs()
     return torch.where(size <= delta, 0.5 * error.square(), delta * (size - 0.5 * delta))

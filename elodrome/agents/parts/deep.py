@@ -72,8 +72,8 @@ def require_finite(step: int, metrics: dict[str, float]) -> None:
 
 def probabilities(logits: npt.NDArray[Any], legal: Mask) -> Reals:
     """Softmax [B, A] over the legal actions; rows without any are uniform over all."""
-    masked = np.where(legal > 0, logits, -1e9).astype(np.float64)
-    weights = np.exp(masked - masked.max(axis=1, keepdims=True))
+    masked: Reals = np.where(legal > 0, logits, -1e9).astype(np.float64)
+    weights: Reals = np.exp(masked - masked.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
 
 
@@ -87,7 +87,8 @@ def pick(probs: Reals, quantiles: Reals) -> Ints:
 
 def quantiles_of(positions: Positions) -> Reals:
     """One number in [0, 1) per position, from its seed alone."""
-    return (mix64(positions.seeds) >> np.uint64(11)) * 2.0**-53
+    quantiles: Reals = (mix64(positions.seeds) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return quantiles
 
 
 def greedy_legal(values: npt.NDArray[Any], legal: Mask) -> Ints:

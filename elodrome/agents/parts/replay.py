@@ -32,7 +32,7 @@ class Replay:
         shape = (capacity, *world.observation_shape)
         self.capacity = capacity
         self.count = 0  # transitions ever added
-        self._ring = {
+        self._ring: dict[str, npt.NDArray[Any]] = {
             "observation": np.zeros(shape, np.float32),
             "action": np.zeros(capacity, np.int64),
             "reward": np.zeros(capacity),

@@ -89,8 +89,9 @@ class PPO(Learner):
             losses = []
             for _ in range(c.epochs):
                 order = torch.from_numpy(self.rng.permutation(count)).to(self.task.device)
-                for chosen in order.split(c.minibatch):
-                    losses.append(self._update({name: tensor[chosen] for name, tensor in batch.items()}))
+                for start in range(0, count, c.minibatch):
+                    chosen = order[start : start + c.minibatch]
+                    losses += [self._update({name: tensor[chosen] for name, tensor in batch.items()})]
             self.steps += count
             names = ("loss/policy", "loss/value", "entropy", "kl")
             metrics |= dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
@@ -107,7 +108,7 @@ class PPO(Learner):
         value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["target"])
         entropy = pg.entropy(log_probs).mean()
         self.optimiser.zero_grad()
-        (policy_loss + c.value_weight * value_loss - c.entropy * entropy).backward()
+        (policy_loss + c.value_weight * value_loss - c.entropy * entropy).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), c.max_norm)
         self.optimiser.step()
         kl = (batch["log_prob"] - log_prob).mean()

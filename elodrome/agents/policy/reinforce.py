@@ -41,8 +41,8 @@ ABOUT = {"cls": "Reinforce", "chapter": "3", "summary": "Monte Carlo policy grad
 
 
 class ReinforceConfig(DeepConfig):
-    """episodes: whole episodes per update. baseline: subtract V(s) (3.32), fitted by ``value_epochs`` gradient steps per
-    batch, or nothing. standardise: divide advantages by their standard deviation (a bias that vanishes with the
+    """episodes: whole episodes per update. baseline: subtract V(s) (3.32), fitted by ``value_epochs`` gradient steps
+    per batch, or nothing. standardise: divide advantages by their standard deviation (a bias that vanishes with the
     batch; False gives the unbiased estimate 3.25). entropy, max_norm, anneal, greedy: as in PPO."""
 
     episodes: int = Field(64, ge=1)
@@ -104,7 +104,7 @@ class Reinforce(Learner):
 
     def _descend(self, optimiser: torch.optim.Adam, loss: torch.Tensor) -> None:
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], self.config.max_norm)
         optimiser.step()
 

@@ -188,7 +188,7 @@ class DQN(Learner):
         q = self.net(seen).gather(1, action[:, None]).squeeze(1)
         loss = huber(q - target, c.huber).mean()
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), c.max_norm)
         self.optimiser.step()
         if c.tau > 0.0:
