@@ -1,8 +1,12 @@
 """Every test has a home of its own: results and trained agents of the person who runs the tests stay untouched."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, one per core: torch must not take all cores for each. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,9 @@ from elodrome.envs.game import Game, World
 from elodrome.errors import UserError
 from elodrome.seeding import mix64, streams
 
-TRAINING_STEPS = 64
+# In the learner's own unit: an update of a text policy is a thousand times a step.
+TRAINING_STEPS = {"updates": 8}
+OTHER_STEPS = 64
 
 
 def sample_positions(world: World, count: int, seed: int) -> Positions:
@@ -110,22 +112,23 @@ def check_acting(agent: Agent, world: World, *, positions: int = 24, seed: int =
 def check_learning(kind: str, world: World, options: dict[str, Any], seed: int = 0) -> list[str]:
     """Findings about a learner: it reports, saves, restores to the same agent, and resumes to the same weights."""
     unbroken = make_learner(kind, Task(world, seed), options)
+    steps = TRAINING_STEPS.get(unbroken.unit, OTHER_STEPS)
     findings: list[str] = []
-    reports = list(unbroken.learn(Budget(TRAINING_STEPS)))
+    reports = list(unbroken.learn(Budget(steps)))
     if not reports:
         return ["learn yields no Progress; yield one now and then, and one at the end"]
-    if reports[-1].step < TRAINING_STEPS:
-        findings.append(f"learn stops at step {reports[-1].step} of {TRAINING_STEPS}")
+    if reports[-1].step < steps:
+        findings.append(f"learn stops at step {reports[-1].step} of {steps}")
     again = make_learner(kind, Task(world, seed), options)
-    list(again.learn(Budget(TRAINING_STEPS)))
+    list(again.learn(Budget(steps)))
     if not _same_weights(unbroken, again):
         findings.append("the same seed gives other weights the second time; draw everything from task.seed")
     halfway = make_learner(kind, Task(world, seed), options)
-    list(halfway.learn(Budget(TRAINING_STEPS // 2)))
+    list(halfway.learn(Budget(steps // 2)))
     resumed = make_learner(kind, Task(world, seed), options)
     resumed.resume(halfway.snapshot())
-    list(resumed.learn(Budget(TRAINING_STEPS)))
-    list(halfway.learn(Budget(TRAINING_STEPS)))
+    list(resumed.learn(Budget(steps)))
+    list(halfway.learn(Budget(steps)))
     if not _same_weights(halfway, resumed):
         findings.append("a learner restored from a snapshot goes on differently; put all it needs into snapshot()")
     restored = type(unbroken).restore(world, unbroken.config, unbroken.weights())

@@ -22,6 +22,7 @@ from elodrome.agents.parts.saved import (
     save_agent,
     save_checkpoint,
 )
+from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
 from elodrome.envs.game import World
 from elodrome.errors import Diverged, UserError
@@ -73,6 +74,22 @@ def train(
     no longer a number (the last good checkpoint stays).
     """
     learner = make_learner(name, Task(world, seed, device), options or {})
+    with single_threaded():
+        return _drive(learner, name, steps, out, resume, options or {}, on_progress, tensorboard, notes or {})
+
+
+def _drive(
+    learner: Learner,
+    name: str,
+    steps: int | None,
+    out: Path | None,
+    resume: bool,
+    options: dict[str, Any],
+    on_progress: Callable[[Progress, int], None] | None,
+    tensorboard: bool,
+    notes: dict[str, Any],
+) -> TrainingResult:
+    world, seed, device = learner.world, learner.task.seed, learner.task.device
     total = learner.default_steps if steps is None else steps
     if total < 1:
         raise UserError(f"steps must be at least 1, not {total}")
@@ -100,13 +117,13 @@ def train(
             save_checkpoint(folder, latest.step, learner.snapshot())
         raise Stopped(
             f"stopped at {learner.unit[:-1]} {latest.step} of {total}; to go on: "
-            + resume_command(name, world, total, seed, folder, options or {})
+            + resume_command(name, world, total, seed, folder, options)
         ) from None
     finally:
         writer.close()
     save_checkpoint(folder, latest.step, learner.snapshot())
     seconds = time.perf_counter() - started
-    save_agent(learner, name, folder, latest.step, {"seconds": round(seconds, 2), "device": device, **(notes or {})})
+    save_agent(learner, name, folder, latest.step, {"seconds": round(seconds, 2), "device": device, **notes})
     return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, cast
 
 from elodrome.agents.agent import Agent
+from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent
 from elodrome.arena.match import play_games
 from elodrome.arena.record import GameJob, GameRecord
@@ -82,20 +82,6 @@ class Player:
         with single_threaded():
             play_games(self.world, self.agents, self.labels, chunk, on_game)
         emit(finished)
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """torch, where an agent has loaded it, on one thread: its sums depend on the number of threads."""
-    torch: Any = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 0
-    if torch:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if torch:
-            torch.set_num_threads(before)
 
 
 def play_chunks(roster: Roster, chunks: Sequence[list[GameJob]], workers: int, emit: Emit) -> list[str]:
