@@ -76,9 +76,23 @@ def adviser(world: World) -> tuple[str, Agent] | None:
     return None
 
 
+def opinion_of(agent: Agent, positions: Positions) -> Evaluation | None:
+    """``agent.evaluate``, checked: a policy [B, A] of numbers from 0 to 1, finite values [B]. Raises UserError."""
+    evaluation = agent.evaluate(positions)
+    if evaluation is None:
+        return None
+    policy = np.asarray(evaluation.policy, np.float64)
+    value = None if evaluation.value is None else np.asarray(evaluation.value, np.float64)
+    if policy.shape != positions.legal.shape or not ((policy >= 0) & (policy <= 1 + 1e-6)).all():
+        raise UserError(f"its policy is no array {list(positions.legal.shape)} of probabilities")
+    if value is not None and (value.shape != (len(positions),) or not np.isfinite(value).all()):
+        raise UserError(f"its value is no array [{len(positions)}] of finite numbers")
+    return Evaluation(policy, value)
+
+
 def best_action(agent: Agent, positions: Positions) -> int:
     """The action that ``agent`` advises in a batch of one: the likeliest of its policy, or what it would play."""
-    evaluation = agent.evaluate(positions)
+    evaluation = opinion_of(agent, positions)
     if evaluation is None:
         return int(agent.act(positions)[0])
     return int(np.argmax(np.where(positions.legal[0] > 0, evaluation.policy[0], -1.0)))
@@ -126,7 +140,7 @@ def map_values(agent: Agent, world: Game, seed: int = 0) -> MapValues | None:
         games=index,
         plies=np.zeros(count, np.int64),
     )
-    evaluation: Evaluation | None = agent.evaluate(positions)
+    evaluation = opinion_of(agent, positions)
     if evaluation is None:
         return None
     cells = np.array([look.marker(row) for row in rows])

@@ -16,7 +16,8 @@ import numpy as np
 
 from elodrome.agents.agent import Agent, Evaluation, Positions
 from elodrome.agents.registry import make_agent
-from elodrome.arena.ui.advice import Choice, MapValues, adviser, best_action, choices, map_values
+from elodrome.arena.record import scores_of
+from elodrome.arena.ui.advice import Choice, MapValues, adviser, best_action, choices, map_values, opinion_of
 from elodrome.arena.ui.archive import Archive, snapshot
 from elodrome.arena.ui.session import HUMAN, Driver, Session, expected_score
 from elodrome.arena.ui.thinker import Answer, Thinker
@@ -156,7 +157,7 @@ class Director:
         agent, positions = self.session.drivers[index].agent, self.session.positions()
         if agent is not None:
             judge = agent
-            self.thinker.submit(self.ticket, "opinion", lambda: judge.evaluate(positions))
+            self.thinker.submit(self.ticket, "opinion", lambda: opinion_of(judge, positions))
 
     def _ask_values(self) -> None:
         """The values of a whole map, once for each agent."""
@@ -225,7 +226,7 @@ class Director:
 
     def _fail(self, reason: str) -> None:
         self.failure = reason
-        self.say(f"{reason}; the game is kept: choose another opponent or take back", "error")
+        self.say(reason, "error")
 
     def _take_opinion(self, evaluation: Evaluation, label: str) -> None:
         session = self.session
@@ -271,21 +272,24 @@ class Director:
         self.moved_at = self.clock()
         self._fresh()
         self._kept = False
+        if self.session.over and self.share is not None:
+            self.share = scores_of(list(self.session.returns))[0]
         if self.message.tone != "calm" or not self.session.watching:
             self.say("")
         if self.session.over or not self.session.watching:
             self.save()
 
     def save(self) -> None:
-        """Have the clerk write the game: into the results when it is over, into a file of its own while it goes on."""
+        """Have the clerk write the game: into the results when it is over, into a file of its own while it goes on,
+        or for good where the results do not count it (agents alone leave no file)."""
         if self.archive is None or self._kept:
             return
         self._kept = True
         archive, session = self.archive, self.session
-        if session.over and not session.mixed and session.world.players > 1:
+        if session.over and session.counts:
             record = session.record()
             self.clerk.submit(0, "save", lambda: archive.finish(record))
-        else:
+        elif not session.watching:
             game = snapshot(session, "over" if session.over else "open")
             self.clerk.submit(0, "save", lambda: archive.keep(game))
 
@@ -344,7 +348,8 @@ class Director:
 
     def new_game(self) -> None:
         """Start again; a game in the middle is kept as it is."""
-        if self.archive is not None and self.session.history and not self.session.over:
+        playing = self.session.history and not self.session.over and not self.session.watching
+        if self.archive is not None and playing:
             archive, game = self.archive, snapshot(self.session, "left")
             self.clerk.submit(0, "save", lambda: archive.keep(game))
         self.session.new_game()
@@ -460,7 +465,10 @@ class Director:
 
 def _decide(agent: Agent, positions: Positions, wanted: bool) -> tuple[Evaluation | None, Any]:
     """(what the agent thinks where wanted, what it plays)."""
-    opinion = agent.evaluate(positions) if wanted else None
+    try:
+        opinion = opinion_of(agent, positions) if wanted else None
+    except Exception:
+        opinion = None  # a bad opinion is told when a person is to move; it must not cost the agent its move
     answers = agent.act(positions)
     if len(answers) != 1:
         raise UserError(f"act returned {len(answers)} actions for 1 position")

@@ -121,7 +121,7 @@ class MapView:
             size = max(round(self.cell * (0.32 if len(best) == 1 else 0.24)), 5)
             off = 0.0 if len(best) == 1 else 0.15 * self.cell
             up = self.cell * 0.1 if numbers else 0.0
-            for action in best:
+            for action in best if len(best) < 4 else []:  # four ways alike say nothing
                 dx, dy = ((0, -1), (1, 0), (0, 1), (-1, 0))[action]
                 place = (x + dx * off, y + dy * off - up)
                 theme.put(surface, theme.arrow(size, action, (255, 255, 255), 0.85), *place, "center")
@@ -130,16 +130,21 @@ class MapView:
                 theme.put(surface, words, x, y + self.cell * 0.35, "center")
 
     def _trail(self, surface: Any) -> None:
+        """Where the agent has been: dots, or frames where the middles of cells hold arrows."""
+        drawn = self.director.overlay and self.director.values is not None
         recent = self.director.session.history[-TRAIL - 1 : -1]
+        colour, passed = theme.SEATS["map"][0], set()
         for age, ply in enumerate(reversed(recent)):
-            if ply.cell is not None:
-                opacity = round(0.55 * (1 - age / TRAIL), 1)
-                theme.put(
-                    surface,
-                    theme.dot(max(self.cell // 14, 2), theme.SEATS["map"][0], opacity),
-                    *self.centre(ply.cell),
-                    "center",
-                )
+            if ply.cell is None or ply.cell in passed:
+                continue
+            passed.add(ply.cell)
+            opacity = round(0.8 * (1 - age / TRAIL), 1)
+            if drawn:
+                size = self.cell - (2 if self.cell >= 14 else 0)
+                trace = theme.outline(size, size, max(self.cell // 9, 2), max(size / 30, 1.6), colour, opacity)
+            else:
+                trace = theme.dot(max(self.cell // 14, 2), colour, opacity)
+            theme.put(surface, trace, *self.centre(ply.cell), "center")
 
     def _follow(self, now: float) -> None:
         """Notice that the agent has moved, and from where."""

@@ -202,7 +202,10 @@ class Panel:
                 if newest:
                     theme.draw_box(surface, cell, 6, theme.RAISED)
                 if world.players > 1:
-                    mark = theme.dot(4, theme.seat_colour(session.look.style, ply.seat))
+                    colour = theme.seat_colour(session.look.style, ply.seat)
+                    if sum(colour) < 240:
+                        theme.put(surface, theme.dot(5, theme.FAINT), cell.x + 11, cell.centery, "center")
+                    mark = theme.dot(4, colour)
                     theme.put(surface, mark, cell.x + 11, cell.centery, "center")
                 left = cell.x + (22 if world.players > 1 else 8)
                 name = theme.fitted(

@@ -251,6 +251,12 @@ class Session:
             return f"{name} wins", f"in {plies}"
         return f"{driver.label} wins", f"as {name}, in {plies}"
 
+    @property
+    def counts(self) -> bool:
+        """Whether the results count this game: between different players, who stayed who they were."""
+        labels = [self.driver(seat).label for seat in range(self.world.players)]
+        return len(labels) > 1 and len(set(labels)) == len(labels) and not self.mixed
+
     def record(self) -> GameRecord:
         """The finished game as a row of the results."""
         returns = list(self.returns)

@@ -195,7 +195,7 @@ class Window:
             return
         assert mover is not None  # else there would be a result
         if director.failure:
-            head, more = f"{mover.label} has failed", "the game is kept"
+            head, more = f"{mover.label} has failed", "the game is kept: P for another opponent, U to take back"
         elif mover.human:
             alone = sum(d.human for d in session.drivers) == 1
             head = "Your turn" if alone else f"{session.world.seat_name(session.seat)} to move"
@@ -205,7 +205,8 @@ class Window:
             more = "paused" if director.paused else ""
         title = theme.fitted(head, 24, rect.width - 20, theme.TEXT, True)
         at = theme.put(surface, title, rect.x + 4, rect.centery, "midleft")
-        theme.put(surface, theme.text(more, 14, theme.MUTED), at.right + 14, rect.centery + 3, "midleft")
+        words = theme.fitted(more, 14, rect.right - at.right - 14, theme.MUTED)
+        theme.put(surface, words, at.right + 14, rect.centery + 3, "midleft")
 
     def _status(self, surface: Any, rect: Any) -> None:
         """The last message, in the colour of its tone."""
@@ -237,6 +238,8 @@ class Window:
                     self.draw()
                     pygame.display.flip()
                     self._pace()
+        except KeyboardInterrupt:
+            self.open = False
         finally:
             self.close()
 

@@ -310,3 +310,35 @@ def test_one_and_the_same_draws():
     job = GameJob(id="x", seats=(0, 1), seed=session.seed, agent_seed=session.agent_seed)
     (record,) = play_games(TTT, [Random(TTT), Random(TTT)], ["a", "b"], [job])
     assert record.moves[0] == tuple(moves(director))
+
+
+class Babbles(First):
+    """Plays well and says nonsense."""
+
+    def evaluate(self, positions):
+        return Evaluation(np.full((1, 3), np.nan), np.array([np.inf]))
+
+
+def test_a_nonsense_opinion_costs_no_move():
+    director = seated(Babbles(TTT), overlay=True)
+    until(director, lambda: director.message.text)
+    assert director.message.text == "rival has no opinion: its policy is no array [1, 9] of probabilities"
+    director.click(1, 1)
+    until(director, lambda: director.people_to_move)
+    assert moves(director) == [4, 0]
+
+
+def test_what_the_results_do_not_count_is_kept_as_a_file(tmp_path):
+    archive = Archive(TTT, tmp_path / "games", tmp_path / "results.sqlite")
+    director = seated(First(TTT), archive=archive)
+    director.click(2, 0)
+    until(director, lambda: director.people_to_move)
+    director.choose("random")
+    until(director, lambda: director.session.drivers[1].label == "random")
+    while not director.session.over:
+        director.act(int(director.session.legal.nonzero()[0][-1]))
+        until(director, lambda: director.people_to_move or director.session.over)
+    director.close()
+    (file,) = (tmp_path / "games").glob("*.json")
+    assert '"status": "over"' in file.read_text()
+    assert not (tmp_path / "results.sqlite").exists()
