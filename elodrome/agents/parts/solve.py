@@ -90,6 +90,8 @@ class Judge:
     """Values of actions for the seat to act: by an exact solution, or by two plies (win at once, else do not let the
     other win at once) where a world has more than ``limit`` states.
 
+    stake: the most that one action can give away, by an exact solution; the width of the world's returns elsewhere.
+
     Raises UserError for a world that hides its state, or is both too large and has dice.
     """
 
@@ -98,6 +100,8 @@ class Judge:
         if world.information != "perfect" or world.simultaneous:
             raise UserError(f"{world.id} hides its state: its moves cannot be judged one by one")
         self._index: RowIndex | None = None
+        low, high = world.return_range
+        self.stake = high - low
         try:
             tables = enumerate_world(world, limit)
         except UserError:
@@ -109,6 +113,8 @@ class Judge:
         self._q = np.full((tables.size, world.actions), -np.inf)
         live = np.flatnonzero(tables.seats >= 0)
         self._q[live] = q[live, :, tables.seats[live]]
+        worst = np.where(np.isneginf(self._q), np.inf, self._q)[live].min(axis=1)
+        self.stake = float((self._q[live].max(axis=1) - worst).max()) or 1.0
 
     @property
     def exact(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -27,7 +26,7 @@ from elodrome.agents.parts.transformer import (
     log_prob_of,
     spoken_mask,
 )
-from elodrome.agents.text.policy import TextConfig, TextLearner, arrays_of, build, fill, under
+from elodrome.agents.text.policy import TextConfig, TextLearner, arrays_of, build, falling, fill, under
 
 ABOUT = {
     "cls": "GRPO",
@@ -45,10 +44,10 @@ class GRPOConfig(TextConfig):
 
     prompts, group: N questions per update and G answers to each. epochs: passes over an update's answers; fresh
     answers were measured to be worth more here than a second pass, and in a first pass the clip never acts.
-    rl_learning_rate: of GRPO. clip, clip_high: bounds of the ratio (Clip-Higher). normalise: divide by the group's
-    standard deviation (5.20). length_penalty: lambda of (5.22). kl_coefficient: lambda_KL of (5.23); kl: its
-    estimator; kl_of: "token", or "answer" (log-probabilities summed first: k2 then pulls exactly along the
-    gradient of the KL between answers).
+    rl_learning_rate: of GRPO at its beginning; it falls until the budget's end. clip, clip_high: bounds of the ratio
+    (Clip-Higher). normalise: divide by the group's standard deviation (5.20). length_penalty: lambda of (5.22).
+    kl_coefficient: lambda_KL of (5.23); kl: its estimator; kl_of: "token", or "answer" (log-probabilities summed
+    first: k2 then pulls exactly along the gradient of the KL between answers).
     """
 
     sft_steps: int = Field(350, ge=0)
@@ -86,8 +85,7 @@ class GRPO(TextLearner):
             prompts, answers = map(self.tensor, self.lesson.demonstrate(config.batch, self.rng("sft")))
             log_prob = log_prob_of(answer_logits(self.network, prompts, answers), answers)
             loss = sft_loss(log_prob, spoken_mask(answers, end))  # (5.2)
-            left = 0.5 + 0.5 * math.cos(math.pi * self.updates / config.sft_steps)
-            norm = self.descend(loss, self.sft_rate() * (0.05 + 0.95 * left))
+            norm = self.descend(loss, self.sft_rate(config.sft_steps))
             self.updates += 1
             if self.reports(budget):
                 yield Progress(self.updates, {"loss/sft": loss.item(), "gradient_norm": norm})
@@ -96,6 +94,7 @@ class GRPO(TextLearner):
         if self.reference is None and self.updates == config.sft_steps:
             self.reference = self.frozen()
         while self.reference is not None and self.updates < budget.steps:
+            done = (self.updates - config.sft_steps) / (budget.steps - config.sft_steps)
             # 1. A group of G answers to each of N prompts, by the policy as it is (pi_old)
             question = self.lesson.ask(config.prompts, self.rng("ask"))
             asked = self.tensor(question.prompts)
@@ -112,7 +111,7 @@ class GRPO(TextLearner):
                 log_prob = log_prob_of(answer_logits(self.network, prompts, said.answers), said.answers) * said.mask
                 objective = clipped_objective(log_prob, said.log_prob, advantages, said.mask, **bounds)
                 loss = grpo_loss(objective, self.divergence(log_prob, ref), config.kl_coefficient)
-                norm = self.descend(loss, config.rl_learning_rate)
+                norm = self.descend(loss, config.rl_learning_rate * falling(done))
             self.updates += 1
             if self.reports(budget):
                 yield Progress(

@@ -5,8 +5,8 @@ asked). All draws come from the generator that is passed in.
 
 Boards: positions are those of games in which each move is random with probability ``explore``, else good. Good
 moves are the best ones by ``parts.solve.Judge``: by an exact solution, or two plies deep in larger games. The mark of a
-move is 1 when it is best, less in proportion to what it gives away, 0 when it turns a win into a loss, and
--1 when the answer is no legal move.
+move is 1 when it is best, less in proportion to what it gives away, 0 when no move anywhere gives away more (on a
+board: a win turned into a loss), and -1 when the answer is no legal move.
 
 Token worlds: a demonstration is the best of ``best_of`` uniformly random answers to the same prompt; a mark is the
 world's own reward, earned by stepping it.
@@ -65,8 +65,6 @@ class BoardLesson(Lesson):
     def __init__(self, world: Game, letters: Letters, explore: float) -> None:
         self.world, self.letters, self.explore = world, letters, explore
         self.judge = Judge(world)
-        low, high = world.return_range
-        self.span = high - low
 
     def positions(self, count: int, rng: np.random.Generator) -> tuple[Words, Ints]:
         """At most ``count`` different states [B, W] and their seats to act [B], of games of their own."""
@@ -108,7 +106,7 @@ class BoardLesson(Lesson):
         actions = self.letters.read(answers)
         value = q[of, np.maximum(actions, 0)]
         illegal: Booleans = (actions < 0) | np.isneginf(value)
-        lost = (q.max(axis=1)[of] - np.where(illegal, 0.0, value)) / self.span
+        lost = (q.max(axis=1)[of] - np.where(illegal, 0.0, value)) / self.judge.stake
         return np.where(illegal, BAD, 1.0 - lost), illegal
 
 

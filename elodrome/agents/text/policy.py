@@ -7,6 +7,7 @@ answered does not depend on the positions beside it (rounding there is far below
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -149,9 +150,9 @@ class TextLearner(Learner):
         tensor = torch.from_numpy(array).to(self.device)
         return tensor.float() if tensor.is_floating_point() else tensor
 
-    def sft_rate(self) -> float:
-        """The learning rate of supervised fine-tuning: rises over the first updates, then stays."""
-        return self.config.learning_rate * min(1.0, (self.updates + 1) / WARM_UP)
+    def sft_rate(self, total: int) -> float:
+        """The learning rate of supervised fine-tuning: rises over the first updates, then falls until ``total``."""
+        return self.config.learning_rate * min(1.0, (self.updates + 1) / WARM_UP) * falling(self.updates / total)
 
     def descend(self, loss: Tensor, learning_rate: float) -> float:
         """One step of AdamW down ``loss``, the gradient's norm at most 1; the norm before that."""
@@ -196,6 +197,11 @@ class TextLearner(Learner):
                 .to("cpu" if key == "step" else self.device)
                 for key, value in state.items()
             }
+
+
+def falling(done: float) -> float:
+    """A factor from 1 down to 0.05, along a cosine, as ``done`` goes from 0 to 1."""
+    return 0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * min(done, 1.0)))
 
 
 def under(snapshot: dict[str, Any], prefix: str) -> dict[str, Any]:

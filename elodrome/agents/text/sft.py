@@ -32,7 +32,7 @@ class SFT(TextLearner):
             spoken = spoken_mask(answers, self.language.end)
             loss = sft_loss(log_prob_of(answer_logits(self.network, prompts, answers), answers), spoken)
             # 3. One step down
-            norm = self.descend(loss, self.sft_rate())
+            norm = self.descend(loss, self.sft_rate(budget.steps))
             self.updates += 1
             if self.updates % REPORT_EVERY == 0 or self.updates == budget.steps:
                 yield Progress(self.updates, {"loss/sft": loss.item(), "gradient_norm": norm})

@@ -72,7 +72,7 @@ def test_grpo_comes_near_the_closed_form_optimum(tokens: Game) -> None:
     run(learner, 20)
     exact = enumerate_answers(tokens)
     ref = policy_table(exact, learner.agent)
-    run(learner, 120)
+    run(learner, 220)
     log_prob = exact.log_prob(policy_table(exact, learner.agent))
     start = exact.objective(exact.log_prob(ref), ref, beta).mean()
     reached = exact.objective(log_prob, ref, beta).mean()
@@ -108,11 +108,11 @@ def test_sampling_follows_the_policy(tokens: Game) -> None:
 
 def test_a_text_policy_learns_legal_moves_and_an_advantage() -> None:
     world = make_env("tic_tac_toe")
-    config = GRPOConfig(sft_steps=60, prompts=32, temperature=0.0)
+    config = GRPOConfig(batch=128, sft_steps=150, prompts=32, temperature=0.0)
     learner = GRPO(Task(world), config)
-    run(learner, 64)
+    run(learner, 155)
     summary = play_match(world, learner.agent, "random", 200).summary()
-    assert summary["terminations"].get("illegal", 0) <= 10
+    assert summary["terminations"].get("illegal", 0) <= 4
     for seat in summary["by_seat"]:
         assert seat["wins"] > seat["losses"]
 
@@ -153,19 +153,19 @@ def test_contract(spec: str, name: str) -> None:
     assert [f for f in findings if "act answers" not in f or "not legal" not in f] == []
 
 
-@pytest.mark.parametrize("stop", [6, 14])
+@pytest.mark.parametrize("stop", [10, 20])
 def test_a_checkpoint_file_resumes_to_the_same_weights(tokens: Game, tmp_path, stop: int) -> None:
-    config = GRPOConfig(**SMALL, batch=16, sft_steps=10, prompts=4)
+    config = GRPOConfig(**SMALL, batch=16, sft_steps=15, prompts=4)
     unbroken = GRPO(Task(tokens, 5), config)
-    reports = {p.step: p.metrics for p in unbroken.learn(Budget(20))}
+    reports = {p.step: p.metrics for p in unbroken.learn(Budget(30))}
     halfway = GRPO(Task(tokens, 5), config)
-    run(halfway, stop)
+    next(p for p in halfway.learn(Budget(30)) if p.step == stop)
     save_checkpoint(tmp_path, stop, halfway.snapshot())
     resumed = GRPO(Task(tokens, 5), config)
     step, snapshot = load_checkpoint(tmp_path)
     resumed.resume(snapshot)
     assert step == stop
-    assert run(resumed, 20) == reports[20]
+    assert run(resumed, 30) == reports[30]
     for name, array in unbroken.weights().items():
         np.testing.assert_array_equal(array, resumed.weights()[name])
 
