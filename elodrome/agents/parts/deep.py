@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
 from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.networks import Arrays, PolicyValueNet, Torso, frozen, load_module
+from elodrome.agents.parts.networks import Arrays, PolicyValueNet, Torso, frozen, load_module, seeded
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.vector import Opponent
 from elodrome.agents.random import Random
@@ -109,7 +110,7 @@ class NetworkPolicy(Agent):
 
     def __init__(self, world: World, config: Any, weights: Arrays) -> None:
         super().__init__(world, config)
-        net = PolicyValueNet(world, config.hidden, config.channels, config.torso)
+        net = seeded(0, PolicyValueNet, world, config.hidden, config.channels, config.torso)
         load_module(net, weights)
         self._net: Any = frozen(net)
         self._scale = float(expect(weights, "scale", ())[()])
@@ -128,16 +129,20 @@ class NetworkPolicy(Agent):
 
 
 class LivePolicy:
-    """A policy network as it learns: what collects experience, and the opponent in self-play."""
+    """A policy network as it learns: what collects experience, and the opponent in self-play.
 
-    def __init__(self, net: PolicyValueNet, device: str) -> None:
-        self.net, self.device = net, device
+    ``step`` tells how far learning is: Diverged, raised when the network answers with NaN, says so.
+    """
+
+    def __init__(self, net: PolicyValueNet, device: str, step: Callable[[], int]) -> None:
+        self.net, self.device, self.step = net, device, step
 
     def probabilities(self, observations: Floats, legal: Mask) -> Reals:
         """pi(. | s) [B, A]."""
         with torch.inference_mode():
-            logits = self.net.logits(torch.from_numpy(observations).to(self.device))
-        return probabilities(logits.cpu().numpy(), legal)
+            logits = self.net.logits(torch.from_numpy(observations).to(self.device)).cpu().numpy()
+        require_finite(self.step(), {"logits": float(logits.sum())})
+        return probabilities(logits, legal)
 
     def act(self, positions: Positions) -> Ints:
         """One sampled action for each position."""

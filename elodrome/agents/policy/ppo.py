@@ -68,16 +68,16 @@ class PPO(Learner):
 
     def __init__(self, task: Task, config: PPOConfig | None = None) -> None:
         super().__init__(task, config)
+        self.steps = 0
         c = self.config
         net = seeded(derive(task.seed, "net"), PolicyValueNet, self.world, c.hidden, c.channels, c.torso)
         self.net: PolicyValueNet = net.to(task.device)
         self.optimiser = adam(self.net, c.rate)
-        self.policy = LivePolicy(self.net, task.device)
+        self.policy = LivePolicy(self.net, task.device, lambda: self.steps)
         self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.policy.act))
         self.rng = generator(task.seed, "ppo")
         self.scale = RewardScale()
         self.discount = discount_of(self.world, c)
-        self.steps = 0
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config

@@ -65,17 +65,17 @@ class Reinforce(Learner):
 
     def __init__(self, task: Task, config: ReinforceConfig | None = None) -> None:
         super().__init__(task, config)
+        self.steps = 0
         c = self.config
         net = seeded(derive(task.seed, "net"), PolicyValueNet, self.world, c.hidden, c.channels, c.torso)
         self.net: PolicyValueNet = net.to(task.device)
         self.actor, self.critic = adam(self.net.actor, c.rate), adam(self.net.critic, c.rate)
-        self.policy = LivePolicy(self.net, task.device)
+        self.policy = LivePolicy(self.net, task.device, lambda: self.steps)
         rivals = opponents_of(self.world, c, self.policy.act)
         self.env = SeatEnv(self.world, c.episodes, task.seed, rivals, restart=False)
         self.rng = generator(task.seed, "reinforce")
         self.scale = RewardScale()
         self.discount = discount_of(self.world, c)
-        self.steps = 0
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config

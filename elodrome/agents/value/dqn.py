@@ -97,7 +97,7 @@ class GreedyQ(Agent):
 
     def __init__(self, world: World, config: DQNConfig, weights: Arrays) -> None:
         super().__init__(world, config)
-        net = make_net(world, config)
+        net = seeded(0, make_net, world, config)
         load_module(net, weights)
         self._net: Any = frozen(net)
         self._scale = float(expect(weights, "scale", ())[()])
