@@ -216,10 +216,10 @@ class BoardView:
             else:
                 colour = (30, 32, 40) if cells[last] == 2 else (255, 255, 255)
                 theme.put(surface, theme.dot(max(self.cell // 11, 3), colour, 0.8), x, y, "center")
-        if director.overlay and director.opinion is not None and not session.over:
-            self._overlay(surface, session, director.opinion.policy)
-        if director.hint is not None and not session.over:
-            advised = session.cell_of(director.hint)
+        if director.counsel.overlay and director.counsel.opinion is not None and not session.over:
+            self._overlay(surface, session, director.counsel.opinion.policy)
+        if director.counsel.hint is not None and not session.over:
+            advised = session.cell_of(director.counsel.hint)
             if advised is not None:
                 self._outline(surface, advised, theme.GOOD, 1.0)
         since = now - self._refused_at()

@@ -10,21 +10,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from elodrome.agents.agent import Agent, Evaluation, Positions
 from elodrome.agents.registry import make_agent
-from elodrome.arena.record import scores_of
-from elodrome.arena.ui.advice import Choice, MapValues, adviser, best_action, choices, map_values, opinion_of
+from elodrome.arena.ui.advice import Choice, choices, opinion_of
 from elodrome.arena.ui.archive import Archive, snapshot
-from elodrome.arena.ui.session import HUMAN, Driver, Session, expected_score
+from elodrome.arena.ui.counsel import Counsel, Tone
+from elodrome.arena.ui.session import HUMAN, Driver, Session
 from elodrome.arena.ui.thinker import Answer, Thinker
-from elodrome.envs.game import Game, Reals
 from elodrome.errors import IllegalAction, UserError
 
-Tone = Literal["calm", "good", "warn", "error"]
 PACES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # plies per second of agents that are watched
 LASTS = 6.0
 REPLY = 0.45  # seconds between a person's move and the agent's at the least: so that both are seen
@@ -42,16 +40,6 @@ class Message:
         return bool(self.text) and (self.tone == "error" or now - self.at < LASTS)
 
 
-@dataclass(frozen=True)
-class Opinion:
-    """What an agent thinks of the position on the table: policy [A], value of the seat to act or None."""
-
-    label: str
-    seat: int
-    policy: Reals
-    value: float | None
-
-
 class Director:
     """One game at the window. ``changed`` counts up with everything that is worth drawing again."""
 
@@ -65,27 +53,21 @@ class Director:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.session, self.archive, self.clock = session, archive, clock
-        self.overlay, self.paused = overlay, paused
+        self.paused = paused
         self.pace = 2
         self.thinker, self.clerk = Thinker("elodrome agent"), Thinker("elodrome clerk")
+        self.counsel = Counsel(session, self.thinker, self.say, overlay)
         self.ticket = 0
         self.changed = 0
         self.message = Message("", "calm", clock())
         self.failure: str | None = None  # why the agent to move did not; cleared by whatever changes the game
-        self.opinion: Opinion | None = None
-        self.hint: int | None = None
-        self.values: MapValues | None = None
         self.menu: list[Choice] | None = None
         self.refused: tuple[int, int] | None = None  # the cell of the last refused click
-        self.share: float | None = None  # what seat 0 of two may expect, in [0, 1], when it was last said
         self.moved_at = clock()
         self._asked_at: float | None = None
         self._answer: Answer | None = None
         self._single = False
         self._waking = False  # a newly chosen agent is being made; the old one is asked no more
-        self._judged = -1  # the ticket for which an opinion was asked
-        self._adviser: tuple[str, Agent] | None = None
-        self._mapped: Agent | None = None
         self._kept = True
         self._fresh()
 
@@ -136,62 +118,28 @@ class Director:
         if self._waking:
             return
         session, mover = self.session, self.session.mover
-        self._ask_values()
+        self.counsel.ask_values(self.ticket)
         if mover is None:
             return
         if mover.agent is None or (self.paused and not self._single) or self.failure:
-            self._ask_opinion()
+            self.counsel.ask_opinion(self.ticket)
             return
         if self._asked_at is None:
             self._asked_at = self.clock()
-            positions, agent, wanted = session.positions(), mover.agent, self.overlay and session.look.marker is None
-            self._judged = self.ticket if wanted else self._judged
+            positions, agent, wanted = session.positions(), mover.agent, self.counsel.with_move(self.ticket)
             self.thinker.submit(self.ticket, "move", lambda: _decide(agent, positions, wanted))
             self.changed += 1
 
-    def _ask_opinion(self) -> None:
-        index = self.session.opponent
-        if not self.overlay or index is None or self._judged == self.ticket or self.session.look.marker is not None:
-            return
-        self._judged = self.ticket
-        agent, positions = self.session.drivers[index].agent, self.session.positions()
-        if agent is not None:
-            judge = agent
-            self.thinker.submit(self.ticket, "opinion", lambda: opinion_of(judge, positions))
-
-    def _ask_values(self) -> None:
-        """The values of a whole map, once for each agent."""
-        index, world = self.session.opponent, self.session.world
-        if not self.overlay or index is None or self.session.look.marker is None or not isinstance(world, Game):
-            return
-        agent = self.session.drivers[index].agent
-        if agent is None or agent is self._mapped:
-            return
-        self._mapped, self.values = agent, None
-        judge, place = agent, world
-        self.thinker.submit(self.ticket, "values", lambda: (judge, map_values(judge, place)))
-
     def _hear(self, answer: Answer) -> None:
         self.changed += 1
-        if answer.topic == "values":
-            if answer.error is not None:
-                self.say(f"no values to draw: {answer.error}", "warn")
-            elif answer.value[0] is self._mapped:
-                self.values = answer.value[1]
-                if self.values is None:
-                    self.say(f"{self._opponent_label()} has no values to draw", "warn")
-        elif answer.topic == "agent":
+        if answer.topic == "agent":
             self._seat_agent(answer)
-        elif answer.ticket != self.ticket:
-            return
-        elif answer.topic == "move":
+        elif answer.topic != "move":
+            self.counsel.hear(answer, self.ticket)
+        elif answer.ticket == self.ticket:
             self._answer = answer
             if answer.error is None and answer.value[0] is not None:
-                self._take_opinion(answer.value[0], self.session.driver(self.session.seat).label)
-        elif answer.topic == "opinion":
-            self._judge(answer)
-        elif answer.topic == "hint":
-            self._show_hint(answer)
+                self.counsel.take(answer.value[0], self.session.driver(self.session.seat).label)
 
     def _hear_clerk(self, answer: Answer) -> None:
         self.changed += 1
@@ -228,33 +176,6 @@ class Director:
         self.failure = reason
         self.say(reason, "error")
 
-    def _take_opinion(self, evaluation: Evaluation, label: str) -> None:
-        session = self.session
-        value = None if evaluation.value is None else float(evaluation.value[0])
-        self.opinion = Opinion(label, session.seat, np.asarray(evaluation.policy[0], np.float64), value)
-        if value is not None and session.world.players == 2:
-            self.share = expected_score(value, session.seat, session.world)
-
-    def _judge(self, answer: Answer) -> None:
-        if answer.error is not None:
-            self.say(f"{self._opponent_label()} has no opinion: {answer.error}", "warn")
-        elif answer.value is None:
-            self.opinion = None
-            self.say(f"{self._opponent_label()} has no opinion on this position", "warn")
-        else:
-            self._take_opinion(answer.value, self._opponent_label())
-
-    def _show_hint(self, answer: Answer) -> None:
-        if answer.error is not None or answer.value is None:
-            self.say(f"no hint: {answer.error or 'nobody here can give one'}", "warn")
-            return
-        self._adviser, self.hint = answer.value
-        self.say(f"{self._adviser[0]} would play {self.session.world.action_name(self.hint)}", "good")
-
-    def _opponent_label(self) -> str:
-        index = self.session.opponent
-        return "nobody" if index is None else self.session.drivers[index].label
-
     # What changes the position
 
     def _fresh(self) -> None:
@@ -262,9 +183,8 @@ class Director:
         self.ticket += 1
         self._asked_at = self._answer = None
         self.failure = None
-        self.hint = None
         self.refused = None
-        self.opinion = None
+        self.counsel.forget()
         self.changed += 1
 
     def _advanced(self) -> None:
@@ -272,8 +192,8 @@ class Director:
         self.moved_at = self.clock()
         self._fresh()
         self._kept = False
-        if self.session.over and self.share is not None:
-            self.share = scores_of(list(self.session.returns))[0]
+        if self.session.over:
+            self.counsel.settle()
         if self.message.tone != "calm" or not self.session.watching:
             self.say("")
         if self.session.over or not self.session.watching:
@@ -355,7 +275,7 @@ class Director:
         self.session.new_game()
         self._kept = True
         self._fresh()
-        self.share = None
+        self.counsel.forget_game()
         self.moved_at = self.clock()
         self.say("new game")
 
@@ -372,30 +292,12 @@ class Director:
         self.say(who)
 
     def ask_hint(self) -> None:
-        """Ask a searcher what it would play here."""
-        session = self.session
-        if session.over:
-            self.say("the game is over; there is nothing to play", "warn")
-            return
-        index = session.opponent
-        table = None if index is None else session.drivers[index].agent
-        positions, known, label = session.positions(), self._adviser, self._opponent_label()
-
-        def advise() -> Any:
-            found = known or adviser(session.world) or (None if table is None else (label, table))
-            return None if found is None else (found, best_action(found[1], positions))
-
-        self.say("looking for a good move ...")
-        self.thinker.submit(self.ticket, "hint", advise)
+        """Ask what to play here."""
+        self.counsel.ask_hint(self.ticket)
 
     def toggle_overlay(self) -> None:
         """Show or hide what the opponent thinks."""
-        self.overlay = not self.overlay
-        self._judged = -1
-        if not self.overlay:
-            self.opinion = self.share = None
-        elif self.session.opponent is None:
-            self.say("no agent plays here whose thoughts could be shown; choose an opponent", "warn")
+        self.counsel.toggle()
         self.changed += 1
 
     def toggle_pause(self) -> None:
@@ -423,7 +325,7 @@ class Director:
         index = self._place()
         if self.thinker.busy:
             self.thinker.abandon()
-            self._mapped = None
+            self.counsel.forget_agents()
             self._waking = False
         if spec == HUMAN:
             self._put(index, Driver(HUMAN))
@@ -452,7 +354,7 @@ class Director:
     def _put(self, index: int, driver: Driver) -> None:
         self.session.replace_driver(index, driver)
         self._fresh()
-        self.values = None
+        self.counsel.forget_agents()
         self.moved_at = self.clock()
         self.say(f"{'another person' if driver.human else driver.label} sits down")
 

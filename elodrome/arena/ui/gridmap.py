@@ -64,7 +64,7 @@ class MapView:
         codes = look.cells(session.state)
         shares = self._shares()
         gap = 1 if self.cell >= 14 else 0
-        values = self.director.values if self.director.overlay else None
+        values = self.director.counsel.values if self.director.counsel.overlay else None
         for r in range(look.rows):
             for c in range(look.columns):
                 code = int(codes[r, c])
@@ -93,7 +93,7 @@ class MapView:
 
     def _shares(self) -> Any:
         """Values scaled to [0, 1] for the heat; the worst tenth is cut off, so that one abyss does not dim the rest."""
-        values = self.director.values if self.director.overlay else None
+        values = self.director.counsel.values if self.director.counsel.overlay else None
         if values is None or np.isnan(values.value).all():
             return None
         low, high = np.nanquantile(values.value, 0.1), np.nanmax(values.value)
@@ -131,7 +131,7 @@ class MapView:
 
     def _trail(self, surface: Any) -> None:
         """Where the agent has been: dots, or frames where the middles of cells hold arrows."""
-        drawn = self.director.overlay and self.director.values is not None
+        drawn = self.director.counsel.overlay and self.director.counsel.values is not None
         recent = self.director.session.history[-TRAIL - 1 : -1]
         colour, passed = theme.SEATS["map"][0], set()
         for age, ply in enumerate(reversed(recent)):

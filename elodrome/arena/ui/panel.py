@@ -31,8 +31,8 @@ class Panel:
     @property
     def animating(self) -> bool:
         """Whether the bar of chances is still on its way."""
-        share = self.director.share
-        return self.director.overlay and share is not None and abs(share - self._shown_share) > 0.002
+        share = self.director.counsel.share
+        return self.director.counsel.overlay and share is not None and abs(share - self._shown_share) > 0.002
 
     def wheel(self, point: tuple[int, int], by: int) -> None:
         """Scroll the list of moves."""
@@ -102,7 +102,7 @@ class Panel:
         theme.put(surface, theme.dot(13, theme.SEATS["map"][1], 0.9, 0.82), card.x + 30, card.centery, "center")
         name = "You" if driver.human else driver.label
         theme.put(surface, theme.fitted(name, 15, card.width - 72, theme.MUTED, True), card.x + 58, card.y + 9)
-        drawn = not driver.human and director.overlay and director.values is not None
+        drawn = not driver.human and director.counsel.overlay and director.counsel.values is not None
         role = "looks on; S takes over" if driver.human else "its values are drawn" if drawn else "S lets it move"
         theme.put(surface, theme.text(role, 12, theme.FAINT), card.x + 58, card.y + 30)
         return int(card.bottom)
@@ -128,20 +128,20 @@ class Panel:
         judge = session.opponent
         label = "" if judge is None else f"says {session.drivers[judge].label}"
         said = theme.fitted(label, 11, rect.width - 130, theme.FAINT)
-        if director.overlay and director.share is not None:
+        if director.counsel.overlay and director.counsel.share is not None:
             theme.put(surface, said, rect.right, rect.y, "topright")
         bar = pygame.Rect(rect.x, rect.y + 19, rect.width, 14)
         style = session.look.style
-        if not director.overlay or director.share is None:
+        if not director.counsel.overlay or director.counsel.share is None:
             theme.draw_box(surface, bar, 7, theme.CARD)
             words = "no agent at this table"
             if judge is not None:
                 label = session.drivers[judge].label
-                words = f"{label} has not said" if director.overlay else f"overlay (O): what {label} thinks"
+                words = f"{label} has not said" if director.counsel.overlay else f"overlay (O): what {label} thinks"
             theme.put(surface, theme.fitted(words, 11, rect.width, theme.FAINT), rect.x, bar.bottom + 7)
             return int(rect.bottom)
-        gap = director.share - self._shown_share
-        self._shown_share = director.share if abs(gap) < 0.003 else self._shown_share + gap * 0.18
+        gap = director.counsel.share - self._shown_share
+        self._shown_share = director.counsel.share if abs(gap) < 0.003 else self._shown_share + gap * 0.18
         share = self._shown_share
         theme.draw_box(surface, bar, 7, theme.seat_colour(style, 1))
         before = surface.get_clip()
@@ -150,20 +150,22 @@ class Panel:
         surface.set_clip(before)
         middle = pygame.Rect(bar.centerx - 1, bar.y, 2, bar.height)
         theme.draw_box(surface, middle, 0, theme.PANEL, 0.6)
-        left = theme.fitted(f"{100 * director.share:.0f} %  {self._name(0)}", 12, rect.width // 2 - 6, theme.MUTED)
-        right = theme.fitted(
-            f"{self._name(1)}  {100 - 100 * director.share:.0f} %", 12, rect.width // 2 - 6, theme.MUTED
-        )
-        theme.put(surface, left, rect.x, bar.bottom + 6)
-        theme.put(surface, right, rect.right, bar.bottom + 6, "topright")
+        y, half = bar.bottom + 6, rect.width // 2 - 4
+        left = theme.text(f"{100 * director.counsel.share:.0f} %", 12, theme.TEXT, True)
+        right = theme.text(f"{100 - 100 * director.counsel.share:.0f} %", 12, theme.TEXT, True)
+        x = theme.put(surface, left, rect.x, y).right + 8
+        theme.put(surface, theme.fitted(self._name(0), 12, half - left.get_width() - 8, theme.MUTED), x, y)
+        x = theme.put(surface, right, rect.right, y, "topright").left - 8
+        name = theme.fitted(self._name(1), 12, half - right.get_width() - 8, theme.MUTED)
+        theme.put(surface, name, x, y, "topright")
         return int(rect.bottom)
 
     def _solo(self, surface: Any, rect: Any) -> int:
         """Steps, return and value of a solo world."""
         director, session = self.director, self.director.session
         facts = [("STEPS", f"{len(session.history)}"), ("RETURN", f"{session.returns[0]:g}")]
-        values, last = director.values, session.look.marker
-        if director.overlay and values is not None and last is not None and not session.over:
+        values, last = director.counsel.values, session.look.marker
+        if director.counsel.overlay and values is not None and last is not None and not session.over:
             value = values.value[last(session.state)]
             facts.append(("VALUE", "–" if math.isnan(value) else f"{value:.1f}"))
         width = (rect.width - 8 * (len(facts) - 1)) // len(facts)

@@ -63,7 +63,7 @@ class Window:
             Button("Hand over" if solo else "Switch sides", "S", d.switch_sides),
             Button("Agent" if solo else "Opponent", "P", self._open_menu, lambda: self.menu.open),
             Button("Hint", "H", d.ask_hint),
-            Button("Overlay", "O", d.toggle_overlay, lambda: d.overlay),
+            Button("Overlay", "O", d.toggle_overlay, lambda: d.counsel.overlay),
         ]
         if d.session.watching or solo:
             buttons += [

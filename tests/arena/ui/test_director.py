@@ -201,14 +201,14 @@ def test_switching_sides_lets_the_agent_move():
 
 def test_overlay_shows_policy_and_chances():
     director = seated(First(TTT), overlay=True)
-    until(director, lambda: director.opinion is not None)
-    assert director.opinion.policy.tolist() == [1.0] + [0.0] * 8
-    assert director.share == 1.0
+    until(director, lambda: director.counsel.opinion is not None)
+    assert director.counsel.opinion.policy.tolist() == [1.0] + [0.0] * 8
+    assert director.counsel.share == 1.0
     director.click(2, 2)
-    until(director, lambda: director.people_to_move and director.opinion is not None)
+    until(director, lambda: director.people_to_move and director.counsel.opinion is not None)
     director.toggle_overlay()
-    assert director.opinion is None
-    assert director.share is None
+    assert director.counsel.opinion is None
+    assert director.counsel.share is None
 
 
 def test_overlay_of_an_agent_without_opinions():
@@ -222,8 +222,8 @@ def test_hint_wins_at_once():
     for action in (0, 3, 1, 4):
         director.session.play(action)
     director.ask_hint()
-    until(director, lambda: director.hint is not None, 30)
-    assert director.hint == 2
+    until(director, lambda: director.counsel.hint is not None, 30)
+    assert director.counsel.hint == 2
     assert director.message.text.endswith("would play c3")
 
 

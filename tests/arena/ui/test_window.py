@@ -128,9 +128,9 @@ def test_keys():
     key(made, pygame.K_n, "n")
     assert moves(made) == []
     key(made, pygame.K_o, "o")
-    assert made.director.overlay
+    assert made.director.counsel.overlay
     key(made, pygame.K_h, "h")
-    until(made, lambda: made.director.hint is not None or not made.director.people_to_move)
+    until(made, lambda: made.director.counsel.hint is not None or not made.director.people_to_move)
 
 
 def test_the_menu_chooses_another_opponent():
