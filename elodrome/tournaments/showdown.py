@@ -59,7 +59,7 @@ PLAN = (
             Trained(kind="dqn", steps=60_000),
             Trained(kind="reinforce", steps=60_000),
             Trained(kind="ppo", steps=100_000),
-            Trained(kind="grpo", steps=400),
+            Trained(kind="grpo", steps=500),
         ),
         games=200,
     ),
@@ -97,8 +97,12 @@ PLAN = (
         trained=(
             Trained(kind="q_learning", steps=200_000),
             Trained(kind="ppo", steps=40_000),
-            Trained(kind="sft", steps=200),
-            Trained(kind="grpo", steps=300),
+            Trained(kind="sft", steps=100),
+            Trained(
+                kind="grpo",
+                steps=200,
+                settings={"sft_steps": 50, "prompts": 32, "group": 8, "epochs": 2, "rl_learning_rate": 1e-3},
+            ),
         ),
         games=200,
     ),
