@@ -25,14 +25,14 @@ SOLO_DISCOUNT = 0.99
 
 
 class DeepConfig(Config):
-    """hidden: widths of the layers behind the torso; channels: of its convolutions (small boards only, or as ``torso``
-    says). rate: Adam's step size. discount: None is the world's own, at most 0.99 in solo worlds, where episodes may be
-    long and nothing else bounds the values. opponent, in worlds of several seats: "self" (the current policy in
-    every other seat), "random", or "mixed" (each game one of the two, ``self_share`` of them against itself)."""
+    """torso: how observations are read; channels: of its convolutions; hidden: widths of the layers behind. rate:
+    Adam's step size. discount: None is the world's own, at most 0.99 in solo worlds, where episodes may be long and
+    nothing else bounds the values. opponent, in worlds of several seats: "self" (the current policy in every other
+    seat), "random", or "mixed" (each game one of the two, ``self_share`` of them against itself)."""
 
     hidden: tuple[int, ...] = Field((128, 128), min_length=1)
     channels: int = Field(16, ge=1)
-    torso: Torso = "auto"
+    torso: Torso = "mlp"
     rate: float = Field(1e-3, gt=0.0)
     discount: float | None = Field(None, ge=0.0, le=1.0)
     opponent: Literal["self", "random", "mixed"] = "mixed"

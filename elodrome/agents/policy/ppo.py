@@ -46,13 +46,14 @@ class PPOConfig(DeepConfig):
     the gradient's norm. anneal lets the step size fall to 0 over the budget. greedy: how the trained agent acts (None:
     greedily, but by sampling where information is imperfect or moves are simultaneous)."""
 
+    rate: float = Field(3e-3, gt=0.0)
     envs: int = Field(64, ge=1)
     horizon: int = Field(32, ge=1)
     epochs: int = Field(4, ge=1)
     minibatch: int = Field(512, ge=2)
     clip: float = Field(0.2, gt=0.0)
     gae_lambda: float = Field(0.95, ge=0.0, le=1.0)
-    entropy: float = Field(0.01, ge=0.0)
+    entropy: float = Field(0.02, ge=0.0)
     value_weight: float = Field(0.5, ge=0.0)
     max_norm: float = Field(0.5, gt=0.0)
     anneal: bool = True

@@ -49,9 +49,9 @@ class ReinforceConfig(DeepConfig):
     baseline: bool = True
     value_epochs: int = Field(4, ge=1)
     standardise: bool = True
-    entropy: float = Field(0.01, ge=0.0)
+    entropy: float = Field(0.1, ge=0.0)
     max_norm: float = Field(0.5, gt=0.0)
-    rate: float = Field(3e-3, gt=0.0)
+    rate: float = Field(1e-3, gt=0.0)
     anneal: bool = True
     greedy: bool | None = None
 
