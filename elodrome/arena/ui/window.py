@@ -32,12 +32,12 @@ class Window:
 
     def __init__(self, director: Director, size: tuple[int, int] = SIZE) -> None:
         self.director = director
-        pygame.display.init()
         pygame.font.init()
         try:
+            pygame.display.init()
             self.surface = pygame.display.set_mode(size, pygame.RESIZABLE)
         except pygame.error as error:
-            raise UserError(f"no window can be opened here ({error}); elodrome match plays without one") from error
+            raise UserError(f"no window can be opened here ({error}); elodrome match needs none") from error
         pygame.display.set_caption(f"Elodrome · {world_title(director.session.world.id)}")
         pygame.display.set_icon(theme.disc(16, theme.SEATS["discs"][0]))
         self.view = MapView(director) if director.session.look.marker else BoardView(director)

@@ -234,6 +234,24 @@ def test_play_and_watch_refuse_in_words():
         watch(TTT, ["random"] * 3)
 
 
+def test_a_machine_without_a_screen(monkeypatch):
+    pygame.display.quit()
+    monkeypatch.setenv("SDL_VIDEODRIVER", "nonsense")
+    with pytest.raises(UserError, match="no window can be opened here"):
+        window()
+
+
+def test_only_the_window_imports_pygame_and_quietly():
+    code = (
+        "import sys, elodrome.arena.ui.director; print('pygame' in sys.modules);"
+        "import elodrome.arena.ui.window; print('pygame' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\nTrue\n"
+    assert "pygame" not in done.stderr
+    assert "pkg_resources" not in done.stderr
+
+
 def test_a_screenshot_is_a_picture(tmp_path):
     made = window()
     made.screenshot(tmp_path / "shot.png")
@@ -247,10 +265,28 @@ def test_smooth_edges():
     assert ((alpha > 0.02) & (alpha < 0.98)).sum() > 150
 
 
-def test_importing_warns_of_nothing():
-    done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", "import elodrome.arena.ui.screen"], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "pygame" not in done.stderr
-    assert "pkg_resources" not in done.stderr
+@pytest.mark.parametrize("env", ["tic_tac_toe", "connect_four", "cliff_walking"])
+@pytest.mark.parametrize("watched", [False, True])
+def test_any_order_of_events_is_survived(env, watched, tmp_path):
+    world = make_env(env)
+    archive = Archive(world, tmp_path / "games", tmp_path / "results.sqlite")
+    made = window(Random(world), world=world, archive=archive, watched=watched)
+    rng = np.random.default_rng(7)
+    keys = [pygame.K_u, pygame.K_n, pygame.K_s, pygame.K_h, pygame.K_o, pygame.K_p, pygame.K_SPACE, pygame.K_PERIOD]
+    keys += [pygame.K_UP, pygame.K_RIGHT, pygame.K_DOWN, pygame.K_LEFT, pygame.K_ESCAPE, pygame.K_RETURN]
+    for _ in range(250):
+        if rng.random() < 0.4:
+            key(made, int(rng.choice(keys)))
+        elif rng.random() < 0.2:
+            made.handle(pygame.event.Event(pygame.MOUSEWHEEL, x=0, y=int(rng.integers(-2, 3))))
+        else:
+            click(made, (rng.integers(0, 900), rng.integers(0, 640)))
+        made.director.moved_at = -1e9
+        made.tick()
+        if rng.random() < 0.2:
+            made.draw()
+        session = made.director.session
+        assert session.over == (not session.legal.any())
+    made.draw()
+    made.director.close()
+    assert made.director.message.tone != "error", made.director.message.text
