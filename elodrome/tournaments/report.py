@@ -173,7 +173,7 @@ def _cross(board: Leaderboard) -> list[list[dict[str, Any] | None]]:
     for row in board.rows:
         cells: list[dict[str, Any] | None] = []
         for column in board.rows:
-            points, games = board.crosstable.get(row.agent, {}).get(column.agent, (0.0, 0.0))
+            points, games, _ = board.crosstable.get(row.agent, {}).get(column.agent, (0.0, 0.0, 0.0))
             if not games or row.agent == column.agent:
                 cells.append(None)
                 continue
