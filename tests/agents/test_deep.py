@@ -21,7 +21,7 @@ SMALL = {
     "ppo": {"envs": 8, "horizon": 8, "minibatch": 32, "hidden": [16]},
 }
 SOLVING = {
-    "dqn": {"envs": 8, "batch": 64, "hidden": [32], "target_every": 50, "warmup": 200},
+    "dqn": {"envs": 8, "batch": 64, "hidden": [32], "tau": 0.0, "target_every": 50, "warmup": 200, "rate": 3e-3},
     "reinforce": {"episodes": 16, "hidden": [32]},
     "ppo": {"envs": 16, "horizon": 16, "minibatch": 128, "hidden": [32]},
 }

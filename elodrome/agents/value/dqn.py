@@ -52,9 +52,9 @@ REPORT_EVERY = 100  # vector steps
 
 class DQNConfig(DeepConfig):
     """envs games are stepped together, then ``updates`` gradient steps on ``batch`` transitions follow. capacity: of
-    the replay buffer; warmup: transitions before learning starts. The target network moves by tau at each
-    gradient step (2.65), or, where tau is 0, is copied every target_every steps (2.6.4). Exploration falls in a straight line from
-    epsilon to epsilon_end over the first ``exploration`` of the budget. huber: where the loss becomes linear.
+    the replay buffer; warmup: transitions before learning starts. The target network moves by tau at each gradient
+    step (2.65), or, where tau is 0, is copied every target_every steps (2.6.4). Exploration falls in a straight line
+    from epsilon to epsilon_end over the first ``exploration`` of the budget. huber: where the loss becomes linear.
     temperature: of the softmax over Q (in units of the reward scale) that ``evaluate`` shows as a policy; the agent
     itself acts greedily."""
 
