@@ -35,6 +35,7 @@ class About(BaseModel):
     cls: the class's name. chapter: of the notes. players: seats of worlds that it can play (least, most).
     needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "zero_sum",
     "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that text policies can read).
+    fallible: answers may be no legal action (what a text policy says is parsed) and lose the game then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +44,7 @@ class About(BaseModel):
     summary: str
     players: tuple[int, int] = (1, 99)
     needs: tuple[Literal["state", "enumerable", "zero_sum", "perfect", "deterministic", "tokens", "text"], ...] = ()
+    fallible: bool = False
 
 
 @dataclass(frozen=True)

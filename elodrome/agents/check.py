@@ -61,8 +61,10 @@ def _copy(p: Positions, order: Ints) -> Positions:
     )  # fmt: skip
 
 
-def check_acting(agent: Agent, world: World, *, positions: int = 24, seed: int = 0) -> list[str]:
-    """Findings about an acting agent on ``world``."""
+def check_acting(
+    agent: Agent, world: World, *, positions: int = 24, seed: int = 0, fallible: bool = False
+) -> list[str]:
+    """Findings about an acting agent on ``world``; one that is ``fallible`` may answer what is not legal."""
     given = sample_positions(world, positions, seed)
     straight = np.arange(len(given))
     findings: list[str] = []
@@ -74,7 +76,8 @@ def check_acting(agent: Agent, world: World, *, positions: int = 24, seed: int =
         return [f"act raises {type(error).__name__}: {error}"]
     if len(first) != len(given):
         return [f"act returned {len(first)} actions for {len(given)} positions; return one for each, in order"]
-    findings += _check_legal(first, given)
+    if not fallible:
+        findings += _check_legal(first, given)
     numpy_after, python_after = _global_random_state()
     if numpy_before != numpy_after or python_before != python_after:
         findings.append(
@@ -109,7 +112,9 @@ def check_acting(agent: Agent, world: World, *, positions: int = 24, seed: int =
     return findings
 
 
-def check_learning(kind: str, world: World, options: dict[str, Any], seed: int = 0) -> list[str]:
+def check_learning(
+    kind: str, world: World, options: dict[str, Any], seed: int = 0, fallible: bool = False
+) -> list[str]:
     """Findings about a learner: it reports, saves, restores to the same agent, and resumes to the same weights."""
     unbroken = make_learner(kind, Task(world, seed), options)
     steps = TRAINING_STEPS.get(unbroken.unit, OTHER_STEPS)
@@ -135,7 +140,7 @@ def check_learning(kind: str, world: World, options: dict[str, Any], seed: int =
     given = sample_positions(world, 16, seed)
     if not _same(list(unbroken.agent.act(given)), list(restored.act(given))):
         findings.append("the agent restored from weights() acts differently from the one that was trained")
-    return findings + check_acting(restored, world, seed=seed)
+    return findings + check_acting(restored, world, seed=seed, fallible=fallible)
 
 
 def check_agent(spec: str, world: World, *, seed: int = 0) -> list[str]:
@@ -148,7 +153,9 @@ def check_agent(spec: str, world: World, *, seed: int = 0) -> list[str]:
     if find_saved(spec, world) is None:
         kind, options = parse_spec(spec)
         if issubclass(kind.load(), Learner):
-            return check_learning(spec.partition(":")[0] if ".py:" not in spec else spec, world, options, seed)
+            return check_learning(
+                spec.partition(":")[0] if ".py:" not in spec else spec, world, options, seed, kind.about.fallible
+            )
     agent = make_agent(spec, world)
     twin = make_agent(spec, world)
     findings = check_acting(agent, world, seed=seed)

@@ -137,7 +137,8 @@ LEARNER = Path(__file__).parents[2] / "examples/plugin_agent/careful_agents/mont
         ),
         ("    def snapshot(self):\n        return {**self.weights(), 'games': 0}\n", "goes on differently"),
         (
-            "    def weights(self):\n        w = super().weights()\n        return {**w, 'values': w['values'][::-1].copy()}\n",
+            "    def weights(self):\n        w = super().weights()\n"
+            "        return {**w, 'values': w['values'][::-1].copy()}\n",
             "acts differently from the one that was trained",
         ),
         (

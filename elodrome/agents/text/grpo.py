@@ -33,6 +33,7 @@ ABOUT = {
     "chapter": "5",
     "summary": "a small transformer: supervised fine-tuning, then group relative policy optimisation",
     "needs": ("text",),
+    "fallible": True,
 }
 
 REPORT_EVERY = 10

@@ -14,6 +14,7 @@ ABOUT = {
     "chapter": "5",
     "summary": "a small transformer that imitates good answers (supervised fine-tuning)",
     "needs": ("text",),
+    "fallible": True,
 }
 
 REPORT_EVERY = 10

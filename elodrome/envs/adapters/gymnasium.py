@@ -177,7 +177,7 @@ class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
         observation, info = self._look()
         return observation, float(reward), bool(self._table.seats[0] < 0) and not truncated, truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The state as text, in the mode "ansi"."""
         return self._table.draw(0) if self.render_mode == "ansi" else None
 
