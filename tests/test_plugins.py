@@ -31,7 +31,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = root / "venv" / "bin" / "python"
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet",
-         "--no-deps", "--no-build-isolation", *(str(_copy(EXAMPLES / e, root)) for e in ("plugin_agent", "plugin_world"))],
+         "--no-deps", "--no-build-isolation",
+         *(str(_copy(EXAMPLES / e, root)) for e in ("plugin_agent", "plugin_world"))],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return python

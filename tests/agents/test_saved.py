@@ -113,3 +113,8 @@ def test_an_unwritable_place_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         save_checkpoint(tmp_path / "file" / "below", 1, {"w": np.zeros(1)})
+
+
+def test_a_number_keeps_its_shape(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, {"scale": np.array(2.5)})
+    assert load_checkpoint(tmp_path)[1]["scale"].shape == ()

@@ -58,7 +58,7 @@ def replace_file(file: Path, content: bytes) -> None:
 
 def pack(arrays: Arrays, metadata: dict[str, str] | None = None) -> bytes:
     """Arrays as the bytes of a safetensors file."""
-    content: bytes = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    content: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
     return content
 
 
