@@ -5,30 +5,24 @@ Nothing in the page is fetched from anywhere: styles, scripts, pictures and the 
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
 from elodrome import __version__
 from elodrome.agents.parts.saved import replace_file, world_slug
-from elodrome.arena.record import GameRecord, replay
-from elodrome.arena.training import read_curve
-from elodrome.envs.game import Game, World
+from elodrome.arena.record import GameRecord
+from elodrome.envs.game import World
+from elodrome.tournaments.plots import Curve, learning_curves, learning_plot, png, rating_plot, svg
 from elodrome.tournaments.ratings import Leaderboard
+from elodrome.tournaments.replays import featured, replay_document
 
-INK, SOFT, ACCENT = "#1f2933", "#9aa5b1", "#2f6f8f"
-PALETTE = ("#2f6f8f", "#c8553d", "#588b4a", "#8a5a9e", "#c99a2e", "#4b5a75", "#3f8f83", "#a24b6f")
-# Which measurement of a learning curve is shown, the first that a curve has.
-CURVE_METRICS = ("return", "episode_return", "score", "reward", "rollout/return", "rollout/score", "loss")
+REPEATS = 12  # pairings listed of those that repeat games
 
 
 @dataclass(frozen=True)
@@ -50,104 +44,53 @@ def build_report(sections: Sequence[Section], out: Path) -> Path:
         loader=PackageLoader("elodrome.tournaments"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["number"] = _number
-    views = []
+    views, documents = [], []
     for section in sections:
-        slug = world_slug(section.world.id)
-        pictures = {"ratings": rating_plot(section.board)}
-        curves = learning_plot(section.curves)
-        if curves is not None:
-            pictures["learning"] = curves
-        encoded = {}
-        for name, figure in pictures.items():
-            content = _png(figure)
-            replace_file(out / f"{slug}-{name}.png", content)
-            encoded[name] = base64.b64encode(content).decode()
-        game = pick_game(section)
+        slug, board = world_slug(section.world.id), section.board
+        curves = learning_curves(section.curves)
+        pictures = {}
+        for name, figure in (("ratings", rating_plot(board)), ("learning", learning_plot(curves))):
+            if figure is not None:
+                replace_file(out / f"{slug}-{name}.png", png(figure))
+                pictures[name] = Markup(svg(figure, f"{slug}-{name}"))
+        games = [
+            replay_document(record, stream, section.world)
+            for record, stream in featured(section.records, [row.agent for row in board.rows])
+        ]
         views.append(
             {
                 "slug": slug,
                 "world": section.world,
-                "board": section.board,
-                "scale": _scale(section.board),
-                "cross": _cross(section.board),
-                "pictures": encoded,
-                "replay": replay_document(game, section) if game else None,
+                "solo": section.world.players == 1,
+                "board": board,
+                "scale": _scale(board),
+                "cross": _cross(board),
+                "repeats": _repeats(board),
+                "pictures": pictures,
+                "games": games,
             }
         )
+        documents.append({**board.document(), "learning": _numbers(curves)})
     page = environment.get_template("report.html.jinja").render(sections=views, version=__version__)
     replace_file(out / "report.html", page.encode())
-    document = {"version": __version__, "ladders": [section.board.document() for section in sections]}
-    replace_file(out / "report.json", json.dumps(document, indent=2, allow_nan=False).encode())
+    document = {"version": __version__, "ladders": documents}
+    replace_file(out / "report.json", json.dumps(document, indent=1, allow_nan=False).encode())
     return out / "report.html"
 
 
-def rating_plot(board: Leaderboard) -> Figure:
-    """Ratings with their 95 % intervals, best on top; the online ratings as small marks."""
-    rows = [row for row in board.rows if row.elo is not None][::-1]
-    figure = Figure(figsize=(7.2, 0.9 + 0.36 * max(len(rows), 2)), layout="constrained")
-    axes = figure.add_subplot()
-    for y, row in enumerate(rows):
-        low, high = row.low or 0.0, row.high or 0.0
-        axes.plot([low, high], [y, y], color=ACCENT, linewidth=2.2, solid_capstyle="round", alpha=0.55)
-        axes.plot([row.elo or 0.0], [y], "o", color=ACCENT, markersize=7)
-        axes.plot([row.online or 0.0], [y], "|", color="#c8553d", markersize=9, markeredgewidth=1.6)
-    axes.set_yticks(range(len(rows)), [row.agent for row in rows])
-    axes.set_xlabel("Elo: Bradley-Terry with 95 % interval (dot and bar), online (tick)")
-    _plain(axes)
-    return figure
-
-
-def learning_plot(curves: Sequence[tuple[str, Path]]) -> Figure | None:
-    """Learning curves against seconds of training, one panel per measurement; None where there are no curves."""
-    panels: dict[str, list[tuple[str, list[float], list[float]]]] = {}
-    for agent, file in curves:
-        lines = read_curve(file)
-        metric = next((m for m in CURVE_METRICS if any(m in line for line in lines)), None)
-        if metric is None:
-            continue
-        points = [(line["seconds"], line[metric]) for line in lines if metric in line]
-        panels.setdefault(metric, []).append((agent, [p[0] for p in points], [p[1] for p in points]))
-    if not panels:
-        return None
-    figure = Figure(figsize=(7.2, 2.8 * len(panels)), layout="constrained")
-    for index, (metric, drawn) in enumerate(panels.items()):
-        axes = figure.add_subplot(len(panels), 1, index + 1)
-        for color, (agent, seconds, values) in zip(PALETTE * len(drawn), drawn, strict=False):
-            axes.plot(seconds, values, color=color, linewidth=0.8, alpha=0.3)
-            axes.plot(seconds, _smooth(values), color=color, linewidth=1.9, label=agent)
-        axes.set_ylabel(metric)
-        axes.set_xlabel("seconds of training")
-        axes.legend(frameon=False, fontsize=8, ncols=min(len(drawn), 4))
-        _plain(axes)
-    return figure
-
-
-def _smooth(values: Sequence[float]) -> list[float]:
-    """An exponential average over about a tenth of the curve."""
-    keep = 1 - 1 / max(1.0, len(values) / 10)
-    smooth, total, weight = [], 0.0, 0.0
-    for value in values:
-        total, weight = keep * total + value, keep * weight + 1
-        smooth.append(total / weight)
-    return smooth
-
-
-def _plain(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.grid(True, color="#e4e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, labelsize=9)
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})
-    return stream.getvalue()
+def _numbers(curves: dict[str, list[Curve]]) -> list[dict[str, Any]]:
+    return [
+        {"agent": agent, "measure": measure, "seconds": seconds, "values": values}
+        for measure, drawn in curves.items()
+        for agent, seconds, values in drawn
+    ]
 
 
 def _number(value: float | None, digits: int = 0) -> str:
-    return "" if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    if value is None:
+        return ""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _scale(board: Leaderboard) -> list[dict[str, float] | None]:
@@ -157,84 +100,51 @@ def _scale(board: Leaderboard) -> list[dict[str, float] | None]:
     span = max(high - low, 1.0)
 
     def percent(value: float | None) -> float:
-        return 100 * ((value or 0.0) - low) / span
+        return round(100 * ((value or 0.0) - low) / span, 2)
 
     return [
         None
         if row.elo is None
-        else {"left": percent(row.low), "width": percent(row.high) - percent(row.low), "dot": percent(row.elo)}
+        else {
+            "left": percent(row.low),
+            "width": round(percent(row.high) - percent(row.low), 2),
+            "dot": percent(row.elo),
+        }
         for row in board.rows
     ]
 
 
-def _cross(board: Leaderboard) -> list[list[dict[str, Any] | None]]:
+def _cross(board: Leaderboard) -> list[list[dict[str, str] | None]]:
     """The crosstable as cells: the share of points, how many games, and a background from red to green."""
     table = []
     for row in board.rows:
-        cells: list[dict[str, Any] | None] = []
+        cells: list[dict[str, str] | None] = []
         for column in board.rows:
-            points, games, _ = board.crosstable.get(row.agent, {}).get(column.agent, (0.0, 0.0, 0.0))
+            points, games, distinct = board.crosstable[row.agent].get(column.agent, (0.0, 0.0, 0.0))
             if not games or row.agent == column.agent:
                 cells.append(None)
                 continue
             share = points / games
-            hue, strength = (145, share - 0.5) if share >= 0.5 else (8, 0.5 - share)
+            color = "62, 142, 84" if share >= 0.5 else "200, 85, 61"
+            repeats = f", {games - distinct:g} of them repeats" if distinct < games else ""
             cells.append(
                 {
                     "share": f"{100 * share:.0f}",
-                    "title": f"{row.agent} against {column.agent}: {points:g} of {games:g}",
-                    "color": f"hsl({hue} 45% {97 - 60 * strength:.0f}%)",
+                    "title": f"{row.agent} against {column.agent}: {points:g} of {games:g} points{repeats}",
+                    "color": f"rgba({color}, {0.06 + 1.2 * abs(share - 0.5):.2f})",
                 }
             )
         table.append(cells)
     return table
 
 
-def pick_game(section: Section) -> GameRecord | None:
-    """The game to show: the longest between the two best that was decided on the board, else the longest at all."""
-    best = [row.agent for row in section.board.rows][:2]
-    played = [r for r in section.records if r.termination in ("win", "draw", "length") and r.plies]
-    between = [r for r in played if set(r.agents) == set(best)]
-    decided = [r for r in between if r.termination == "win"]
-    pool = decided or between or played
-    if section.world.players == 1:  # the shortest walk of the best agent says most
-        pool = [r for r in played if best[:1] and best[0] in r.agents] or played
-        return min(pool, key=lambda r: (len(r.moves[_stream(r, best)]), r.id), default=None)
-    return max(pool, key=lambda r: (r.plies, r.id), default=None)
-
-
-def _stream(record: GameRecord, best: Sequence[str]) -> int:
-    return record.agents.index(best[0]) if len(record.moves) > 1 and best[0] in record.agents else 0
-
-
-def replay_document(record: GameRecord, section: Section) -> dict[str, Any]:
-    """A game as frames for the page: the board where the world has a look, else its text, and what was played."""
-    world = section.world
-    stream = _stream(record, [row.agent for row in section.board.rows]) if len(record.moves) > 1 else 0
-    look = world.look if isinstance(world, Game) else None
-    frames: list[dict[str, Any]] = []
-    caption, mark = "start", None
-    for table, action in replay(record, world, stream):
-        states = table.states(np.zeros(1, np.int64))
-        frame: dict[str, Any] = {"caption": caption, "mark": mark}
-        if look is not None and states is not None:
-            frame["cells"] = look.cells(states[0]).tolist()
-            frame["marker"] = list(look.marker(states[0])) if look.marker else None
-        else:
-            frame["text"] = table.draw(0)
-        frames.append(frame)
-        if action is None:
-            break
-        seat = int(table.seats[0])
-        who = record.agents[stream if len(record.moves) > 1 else seat]
-        chosen = "random opening" if len(frames) <= record.opening else who
-        caption = f"{len(frames)}. {world.seat_name(seat)} {world.action_name(action)} ({chosen})"
-        cell = look.cell_of(states[0], action) if look is not None and states is not None else None
-        mark = list(cell) if cell is not None else None
-    result = ", ".join(f"{a} {r:g}" for a, r in zip(record.agents, record.returns, strict=True))
-    return {
-        "title": " against ".join(record.agents) if len(record.moves) == 1 else record.agents[stream],
-        "result": f"{record.termination}; returns: {result}",
-        "style": look.style if look else "text",
-        "frames": frames,
-    }
+def _repeats(board: Leaderboard) -> list[tuple[str, str, float, float]]:
+    """Pairings that repeat games: the two, their games, how many repeat another; the worst first."""
+    names = [row.agent for row in board.rows]
+    found = []
+    for at, a in enumerate(names):
+        for b in names[at + 1 :]:
+            _, games, distinct = board.crosstable[a].get(b, (0.0, 0.0, 0.0))
+            if distinct < games:
+                found.append((a, b, games, games - distinct))
+    return sorted(found, key=lambda line: (-line[3] / line[2], line[:2]))[:REPEATS]

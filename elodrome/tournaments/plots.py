@@ -1,0 +1,143 @@
+"""The report's pictures: ratings and learning curves, as PNG files and as SVG that follows the page's colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elodrome.arena.training import read_curve
+from elodrome.tournaments.ratings import Leaderboard
+
+# Colours of the light theme, each with the page's variable that takes its place in SVG.
+INK, SOFT, LINE, ACCENT, SECOND = "#1f2933", "#616e7c", "#e4e7eb", "#2f6f8f", "#c8553d"
+THEME = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--accent", SECOND: "--second"}
+PALETTE = ("#3a86a8", "#d0694f", "#5f9a50", "#9a6bb0", "#c99a2e", "#6b7a99", "#3f9a8c", "#b3587f")
+# Which measurement of a learning curve is shown: the first that it has.
+MEASURES = ("return", "reward", "score", "return/0", "loss")
+STYLE: dict[Any, Any] = {
+    "text.color": INK,
+    "axes.labelcolor": SOFT,
+    "axes.edgecolor": LINE,
+    "xtick.color": SOFT,
+    "ytick.color": INK,
+    "font.size": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 9,
+    "svg.fonttype": "none",
+}
+
+
+def rating_plot(board: Leaderboard) -> Figure | None:
+    """Ratings with their 95 % intervals, best on top, online ratings as ticks; None where nobody is rated."""
+    rows = [row for row in board.rows if row.elo is not None][::-1]
+    if not rows:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 0.75 + 0.32 * max(len(rows), 2)), layout="constrained")
+        axes = figure.add_subplot()
+        for y, row in enumerate(rows):
+            axes.plot([row.low or 0, row.high or 0], [y, y], color=ACCENT, lw=5, solid_capstyle="round", alpha=0.35)
+            axes.plot([row.elo or 0], [y], "o", color=ACCENT, markersize=7)
+            axes.plot([row.online or 0], [y], "|", color=SECOND, markersize=11, markeredgewidth=2)
+        axes.set_yticks(range(len(rows)), [row.agent for row in rows])
+        axes.set_ylim(-0.6, max(len(rows), 2) - 0.4)
+        axes.set_xlabel("Elo: maximum likelihood with 95 % interval (dot and bar), online (tick)")
+        _plain(axes)
+    return figure
+
+
+Curve = tuple[str, list[float], list[float]]  # agent, seconds, values
+
+
+def learning_curves(curves: Sequence[tuple[str, Path]]) -> dict[str, list[Curve]]:
+    """Curves of (agent, learning.jsonl) by the measurement that is shown of each."""
+    found: dict[str, list[Curve]] = {}
+    for agent, file in curves:
+        lines = read_curve(file)
+        keys = list(dict.fromkeys(key for line in lines for key in line))
+        measure = next((key for m in MEASURES for key in keys if key == m or key.startswith(m + "/")), None)
+        if measure is None:
+            continue
+        points = [(float(line["seconds"]), float(line[measure])) for line in lines if measure in line]
+        name = "return of the first seat" if measure == "return/0" else measure
+        found.setdefault(name, []).append((agent, [p[0] for p in points], [p[1] for p in points]))
+    return found
+
+
+def learning_plot(panels: dict[str, list[Curve]]) -> Figure | None:
+    """Learning curves against seconds of training, a panel for each measurement; None where there are none."""
+    if not panels:
+        return None
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.2 if columns == 1 else 10.4, 2.9 * lines), layout="constrained")
+        agents = list(dict.fromkeys(agent for drawn in panels.values() for agent, _, _ in drawn))
+        for index, (measure, drawn) in enumerate(panels.items()):
+            axes = figure.add_subplot(lines, columns, index + 1)
+            for agent, seconds, values in drawn:
+                color = PALETTE[agents.index(agent) % len(PALETTE)]
+                times = np.maximum(seconds, 1e-3)
+                axes.plot(times, values, color=color, linewidth=0.7, alpha=0.3)
+                axes.plot(times, _smooth(values), color=color, linewidth=1.9, label=agent)
+            axes.set_xscale("log")
+            _set_limits(axes, [value for _, _, values in drawn for value in _smooth(values)])
+            axes.set_title(measure, fontsize=10, loc="left", color=INK)
+            axes.set_xlabel("seconds of training")
+            axes.legend(frameon=False, fontsize=8.5, ncols=2)
+            _plain(axes)
+    return figure
+
+
+def _set_limits(axes: Axes, values: Sequence[float]) -> None:
+    """Limits that the wild start of a curve does not stretch."""
+    low, high = np.quantile(values, 0.04), np.quantile(values, 0.99)
+    pad = 0.12 * float(high - low) or 0.5
+    axes.set_ylim(float(low) - pad, float(high) + pad)
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    """An exponential average over about a twentieth of the curve."""
+    keep = 1 - 1 / max(1.0, len(values) / 20)
+    smooth, total, weight = [], 0.0, 0.0
+    for value in values:
+        total, weight = keep * total + value, keep * weight + 1
+        smooth.append(total / weight)
+    return smooth
+
+
+def _plain(axes: Axes) -> None:
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.grid(True, color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+
+
+def png(figure: Figure) -> bytes:
+    """The picture as a PNG file on white."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def svg(figure: Figure, salt: str) -> str:
+    """The picture as an SVG element in the page's colours; ``salt`` keeps its ids apart from other pictures'."""
+    stream = io.StringIO()
+    quiet: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
+        figure.savefig(stream, format="svg", transparent=True, metadata=quiet)
+    text = stream.getvalue()
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text))
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1; font-family: inherit", text)
+    for color, variable in THEME.items():
+        text = text.replace(color, f"var({variable})")
+    return text[text.index("<svg") :]
