@@ -158,3 +158,13 @@ def test_learns_on_cuda(kind):
     learner = make_learner(kind, Task(world, 1, "cuda"), SOLVING[kind])
     list(learner.learn(Budget(8_000)))
     assert score(world, learner.agent, 2).tolist() == [-3.0, -3.0]
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("ppo", 120_000), ("dqn", 80_000)])
+def test_beats_random_at_tic_tac_toe(kind, steps):
+    """Random against random scores 0.5, the best possible is 0.97: 0.9948 as first, 0.9249 as second."""
+    world = make_env("tic_tac_toe")
+    learner = make_learner(kind, Task(world, 0), {})
+    list(learner.learn(Budget(steps)))
+    result = score(world, learner.agent, 1000)
+    assert ((result > 0) + 0.5 * (result == 0)).mean() >= 0.9

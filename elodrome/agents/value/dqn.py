@@ -51,21 +51,24 @@ REPORT_EVERY = 100  # vector steps
 
 
 class DQNConfig(DeepConfig):
-    """envs games are stepped together, then ``updates`` gradient steps on ``batch`` transitions follow. capacity: of
-    the replay buffer; warmup: transitions before learning starts. The target network moves by tau at each gradient
-    step (2.65), or, where tau is 0, is copied every target_every steps (2.6.4). Exploration falls in a straight line
-    from epsilon to epsilon_end over the first ``exploration`` of the budget. huber: where the loss becomes linear.
+    """discount is below 1 even in games: of two ways to win the shorter one is better, and errors of bootstrapped
+    maxima die out. envs games are stepped together, then ``updates`` gradient steps on ``batch`` transitions follow.
+    capacity: of the replay buffer; warmup: transitions before learning starts. The target network moves by tau at
+    each gradient step (2.65), or, where tau is 0, is copied every target_every steps (2.6.4). Exploration falls in a
+    straight line from epsilon to epsilon_end over the first ``exploration`` of the budget. huber: where the loss
+    becomes linear.
     temperature: of the softmax over Q (in units of the reward scale) that ``evaluate`` shows as a policy; the agent
     itself acts greedily."""
 
     preset: Literal["dqn", "double", "dueling", "double_dueling"] = "double"
+    discount: float | None = Field(0.97, ge=0.0, le=1.0)
     envs: int = Field(32, ge=1)
     updates: int = Field(1, ge=1)
     batch: int = Field(256, ge=1)
     capacity: int = Field(100_000, ge=1)
     warmup: int = Field(1_000, ge=1)
     target_every: int = Field(200, ge=1)
-    tau: float = Field(0.01, ge=0.0, le=1.0)
+    tau: float = Field(0.02, ge=0.0, le=1.0)
     epsilon: float = Field(1.0, ge=0.0, le=1.0)
     epsilon_end: float = Field(0.05, ge=0.0, le=1.0)
     exploration: float = Field(0.3, gt=0.0, le=1.0)
