@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,26 @@ def rating_plot(board: Leaderboard) -> Figure | None:
     return figure
 
 
-Curve = tuple[str, list[float], list[float]]  # agent, seconds, values
+@dataclass(frozen=True)
+class Curve:
+    """One learning curve: a measurement by the learner's own steps and by seconds of training."""
+
+    agent: str
+    measure: str
+    steps: list[int]
+    seconds: list[float]
+    values: list[float]
+
+    @property
+    def label(self) -> str:
+        """The agent and what its training took."""
+        return (
+            f"{self.agent} ({_short(self.steps[-1])} steps, {self.seconds[-1]:.{0 if self.seconds[-1] > 9 else 1}f} s)"
+        )
+
+
+def _short(count: int) -> str:
+    return f"{count / 1e6:g}M" if count >= 1e6 else f"{count / 1e3:g}k" if count >= 1e3 else str(count)
 
 
 def learning_curves(curves: Sequence[tuple[str, Path]]) -> dict[str, list[Curve]]:
@@ -66,32 +86,39 @@ def learning_curves(curves: Sequence[tuple[str, Path]]) -> dict[str, list[Curve]
         measure = next((key for m in MEASURES for key in keys if key == m or key.startswith(m + "/")), None)
         if measure is None:
             continue
-        points = [(float(line["seconds"]), float(line[measure])) for line in lines if measure in line]
+        shown = [line for line in lines if measure in line]
         name = "return of the first seat" if measure == "return/0" else measure
-        found.setdefault(name, []).append((agent, [p[0] for p in points], [p[1] for p in points]))
+        found.setdefault(name, []).append(
+            Curve(
+                agent,
+                name,
+                [int(line["step"]) for line in shown],
+                [float(line["seconds"]) for line in shown],
+                [float(line[measure]) for line in shown],
+            )
+        )
     return found
 
 
 def learning_plot(panels: dict[str, list[Curve]]) -> Figure | None:
-    """Learning curves against seconds of training, a panel for each measurement; None where there are none."""
+    """Learning curves against the share of the training, a panel for each measurement; None where there are none."""
     if not panels:
         return None
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2 if columns == 1 else 10.4, 2.9 * lines), layout="constrained")
-        agents = list(dict.fromkeys(agent for drawn in panels.values() for agent, _, _ in drawn))
+        agents = list(dict.fromkeys(curve.agent for drawn in panels.values() for curve in drawn))
         for index, (measure, drawn) in enumerate(panels.items()):
             axes = figure.add_subplot(lines, columns, index + 1)
-            for agent, seconds, values in drawn:
-                color = PALETTE[agents.index(agent) % len(PALETTE)]
-                times = np.maximum(seconds, 1e-3)
-                axes.plot(times, values, color=color, linewidth=0.7, alpha=0.3)
-                axes.plot(times, _smooth(values), color=color, linewidth=1.9, label=agent)
-            axes.set_xscale("log")
-            _set_limits(axes, [value for _, _, values in drawn for value in _smooth(values)])
+            for curve in drawn:
+                color = PALETTE[agents.index(curve.agent) % len(PALETTE)]
+                share = 100 * np.array(curve.steps) / curve.steps[-1]
+                axes.plot(share, curve.values, color=color, linewidth=0.7, alpha=0.3)
+                axes.plot(share, _smooth(curve.values), color=color, linewidth=1.9, label=curve.label)
+            _set_limits(axes, [value for curve in drawn for value in _smooth(curve.values)])
             axes.set_title(measure, fontsize=10, loc="left", color=INK)
-            axes.set_xlabel("seconds of training")
+            axes.set_xlabel("percent of the training")
             axes.legend(frameon=False, fontsize=8.5, ncols=2)
             _plain(axes)
     return figure
@@ -105,8 +132,8 @@ def _set_limits(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _smooth(values: Sequence[float]) -> list[float]:
-    """An exponential average over about a twentieth of the curve."""
-    keep = 1 - 1 / max(1.0, len(values) / 20)
+    """An exponential average over about a tenth of the curve."""
+    keep = 1 - 1 / max(1.0, len(values) / 10)
     smooth, total, weight = [], 0.0, 0.0
     for value in values:
         total, weight = keep * total + value, keep * weight + 1
@@ -137,6 +164,7 @@ def svg(figure: Figure, salt: str) -> str:
         figure.savefig(stream, format="svg", transparent=True, metadata=quiet)
     text = stream.getvalue()
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text))
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # names of parts, the same in every picture
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1; font-family: inherit", text)
     for color, variable in THEME.items():
         text = text.replace(color, f"var({variable})")

@@ -75,15 +75,20 @@ def replay_document(record: GameRecord, stream: int, world: World) -> dict[str, 
 
 def _title(record: GameRecord, stream: int) -> str:
     if len(record.moves) > 1:
-        return f"{record.agents[stream]}, return {record.returns[stream]:g}"
+        return f"{record.agents[stream]}, return {_signed(record.returns[stream])}"
     points = " ".join("½" if score == 0.5 else f"{score:g}" for score in record.scores)
     return f"{' – '.join(record.agents)}, {points.replace(' ', '–')}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _result(record: GameRecord, stream: int, world: World) -> str:
     if len(record.moves) > 1:
         ended = "cut at the limit of steps" if record.termination == "length" else "the end was reached"
-        return f"{record.agents[stream]}: {len(record.moves[stream])} steps, return {record.returns[stream]:g}; {ended}"
+        steps, value = len(record.moves[stream]), _signed(record.returns[stream])
+        return f"{record.agents[stream]}: {steps} steps, return {value}; {ended}"
     if record.termination == "win":
         best = int(np.argmax(record.scores))
         return f"{record.agents[best]} wins as {world.seat_name(best)} after {record.plies} moves"

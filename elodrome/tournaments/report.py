@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from elodrome import __version__
 from elodrome.agents.parts.saved import replace_file, world_slug
 from elodrome.arena.record import GameRecord
 from elodrome.envs.game import World
-from elodrome.tournaments.plots import Curve, learning_curves, learning_plot, png, rating_plot, svg
+from elodrome.tournaments.plots import learning_curves, learning_plot, png, rating_plot, svg
 from elodrome.tournaments.ratings import Leaderboard
 from elodrome.tournaments.replays import featured, replay_document
 
-REPEATS = 12  # pairings listed of those that repeat games
+REPEATS = 8  # pairings listed of those that repeat games
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def build_report(sections: Sequence[Section], out: Path) -> Path:
         for name, figure in (("ratings", rating_plot(board)), ("learning", learning_plot(curves))):
             if figure is not None:
                 replace_file(out / f"{slug}-{name}.png", png(figure))
-                pictures[name] = Markup(svg(figure, f"{slug}-{name}"))
+                pictures[name] = svg(figure, f"{slug}-{name}")
         games = [
             replay_document(record, stream, section.world)
             for record, stream in featured(section.records, [row.agent for row in board.rows])
@@ -67,23 +65,17 @@ def build_report(sections: Sequence[Section], out: Path) -> Path:
                 "cross": _cross(board),
                 "repeats": _repeats(board),
                 "pictures": pictures,
+                "panels": len(curves),
                 "games": games,
             }
         )
-        documents.append({**board.document(), "learning": _numbers(curves)})
+        learning = [asdict(curve) for drawn in curves.values() for curve in drawn]
+        documents.append({**board.document(), "learning": learning})
     page = environment.get_template("report.html.jinja").render(sections=views, version=__version__)
     replace_file(out / "report.html", page.encode())
     document = {"version": __version__, "ladders": documents}
     replace_file(out / "report.json", json.dumps(document, indent=1, allow_nan=False).encode())
     return out / "report.html"
-
-
-def _numbers(curves: dict[str, list[Curve]]) -> list[dict[str, Any]]:
-    return [
-        {"agent": agent, "measure": measure, "seconds": seconds, "values": values}
-        for measure, drawn in curves.items()
-        for agent, seconds, values in drawn
-    ]
 
 
 def _number(value: float | None, digits: int = 0) -> str:
