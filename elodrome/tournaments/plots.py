@@ -68,9 +68,7 @@ class Curve:
     @property
     def label(self) -> str:
         """The agent and what its training took."""
-        return (
-            f"{self.agent} ({_short(self.steps[-1])} steps, {self.seconds[-1]:.{0 if self.seconds[-1] > 9 else 1}f} s)"
-        )
+        return f"{self.agent} ({_short(self.steps[-1])} steps, {seconds} s)"
 
 
 def _short(count: int) -> str:

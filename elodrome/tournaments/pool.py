@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, cast
+from typing import cast
 
 from elodrome.agents.agent import Agent
 from elodrome.agents.parts.threads import single_threaded
