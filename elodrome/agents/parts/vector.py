@@ -59,6 +59,8 @@ class SeatEnv:
         self._games: Ints = np.zeros(size, np.int64)  # how many games each row has started
         self._rival: Ints = np.zeros(size, np.int64)
         self._episode = np.zeros((size, 2))  # return and decisions so far
+        self._moves: list[list[int]] = [[] for _ in range(size)]  # of the game in progress, where it is foreign
+        self._foreign = self.table.snapshot() is None
         self.seat: Ints = np.zeros(size, np.int64)
         self.reward: Reals = np.zeros(size)
         self.terminated: Flags = np.zeros(size, np.bool_)
@@ -117,6 +119,8 @@ class SeatEnv:
                 share = mix64(seeds + np.uint64(1)) / 2.0**64 * self._shares[-1]
                 self._rival[rows] = np.minimum(np.searchsorted(self._shares, share, "right"), len(self._shares) - 1)
             self.table.reset(rows, seeds)
+            for row in rows if self._foreign else ():
+                self._moves[row] = []
             self._opponents_move(rows)
             rows = rows[self.table.seats[rows] < 0]  # over before the learner's first turn: nothing to learn there
 
@@ -136,7 +140,10 @@ class SeatEnv:
             self._play(rows, actions)
 
     def _play(self, rows: Ints, actions: Ints) -> None:
-        rewards = self.table.step(rows, np.ascontiguousarray(actions, np.int64))
+        actions = np.ascontiguousarray(actions, np.int64)
+        rewards = self.table.step(rows, actions)
+        for row, action in zip(rows, actions, strict=True) if self._foreign else ():
+            self._moves[row].append(int(action))
         self.reward[rows] += rewards[np.arange(len(rows)), self.seat[rows]]
 
     def _look(self) -> None:
@@ -160,20 +167,30 @@ class SeatEnv:
         )
 
     def snapshot(self) -> dict[str, Any]:
-        """All games in progress, as arrays. Of a foreign world only the count of games is kept."""
+        """All games in progress, as arrays; those of a foreign world as the moves since their seeds."""
         games = self.table.snapshot()
         rest = {name: getattr(self, f"_{name}").copy() for name in ("games", "rival", "game_seeds", "episode")}
         arrays = {**rest, "seat": self.seat.copy()}
-        return arrays if games is None else {**arrays, **{f"table/{name}": array for name, array in games.items()}}
+        if games is None:
+            moves = np.full((self.size, max(map(len, self._moves))), -1, np.int64)
+            for row, played in enumerate(self._moves):
+                moves[row, : len(played)] = played
+            return {**arrays, "moves": moves}
+        return {**arrays, **{f"table/{name}": array for name, array in games.items()}}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot. Foreign worlds start new games in every row: a declared limit of theirs."""
+        """Go back to a snapshot. Games of a foreign world are played again from their seeds, move by move: as exact as
+        that world is repeatable."""
         for name in ("games", "rival", "game_seeds", "episode"):
             getattr(self, f"_{name}")[...] = snapshot[name]
         self.seat[...] = snapshot["seat"]
         games = {name[len("table/") :]: array for name, array in snapshot.items() if name.startswith("table/")}
         if games:
             self.table.restore(games)
-            self._look()
         else:
-            self.reset()
+            self.table.reset(self._rows, self._game_seeds)
+            for move in snapshot["moves"].T:
+                rows = np.flatnonzero(move >= 0)
+                self.table.step(rows, move[rows])
+            self._moves = [[int(a) for a in played if a >= 0] for played in snapshot["moves"]]
+        self._look()
