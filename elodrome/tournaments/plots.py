@@ -68,6 +68,8 @@ class Curve:
     @property
     def label(self) -> str:
         """The agent and what its training took."""
+        took = self.seconds[-1]
+        seconds = f"{took:.0f}" if took > 9 else f"{took:.2g}"
         return f"{self.agent} ({_short(self.steps[-1])} steps, {seconds} s)"
 
 
