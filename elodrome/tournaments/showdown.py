@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -223,6 +224,7 @@ def run_showdown(
             out / "results" / world_slug(world.id),
             workers=workers,
             resume=True,
+            command=shlex.join(["elodrome", "showdown", "--out", str(out)]),
             on_total=partial(_total, bars, task),
             on_games=partial(_advance, bars, task),
         )
