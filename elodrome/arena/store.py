@@ -163,14 +163,6 @@ class Store:
         return engine
 
 
-def read_store(path: Path) -> Store:
-    """A results file, or that of a tournament's folder, which must be there. Raises UserError when it is not."""
-    file = path / RESULTS if path.is_dir() else path
-    if not file.is_file():
-        raise UserError(f"{file}: no results there yet; play a match or a tournament first")
-    return Store(file)
-
-
 def _set_up(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from elodrome.arena.match import play_match
 from elodrome.arena.record import GameRecord
-from elodrome.arena.store import Store, default_store, read_store
+from elodrome.arena.store import Store, default_store
 from elodrome.errors import UserError
 
 
@@ -65,10 +65,6 @@ def test_reading_makes_no_file(tmp_path: Path, own_home: Path) -> None:
     assert (store.ids(), store.games(), store.envs(), store.get("x")) == (set(), [], [], None)
     assert default_store() == own_home / "results.sqlite"
     assert not own_home.exists()
-    with pytest.raises(UserError, match="no results there yet"):
-        read_store(tmp_path)
-    store.add([record("1")])
-    assert read_store(own_home).ids() == read_store(store.path).ids() == {"1"}
 
 
 def test_what_is_no_database_of_results_is_refused(tmp_path: Path) -> None:
