@@ -55,19 +55,19 @@ PLAN = (
         world="tic_tac_toe",
         ready=("random", "minimax", "mcts:simulations=100"),
         trained=(
+            Trained(kind="grpo", steps=500),
             Trained(kind="q_learning", steps=1_000_000),
             Trained(kind="sarsa", steps=1_000_000),
-            Trained(kind="dqn", steps=60_000),
-            Trained(kind="reinforce", steps=60_000),
-            Trained(kind="ppo", steps=100_000),
-            Trained(kind="grpo", steps=500),
+            Trained(kind="dqn", steps=100_000),
+            Trained(kind="reinforce", steps=250_000),
+            Trained(kind="ppo", steps=250_000),
         ),
         games=200,
     ),
     Stage(
         world="connect_four",
         ready=("random", "minimax:depth=4", "mcts:simulations=200"),
-        trained=(Trained(kind="dqn", steps=60_000), Trained(kind="ppo", steps=100_000)),
+        trained=(Trained(kind="dqn", steps=100_000), Trained(kind="ppo", steps=250_000)),
         games=100,
     ),
     Stage(
@@ -76,8 +76,8 @@ PLAN = (
         trained=(
             Trained(kind="q_learning", steps=200_000),
             Trained(kind="sarsa", steps=200_000),
-            Trained(kind="dqn", steps=30_000),
-            Trained(kind="ppo", steps=60_000),
+            Trained(kind="dqn", steps=60_000),
+            Trained(kind="ppo", steps=250_000),
         ),
         games=50,
     ),
@@ -87,8 +87,8 @@ PLAN = (
         trained=(
             Trained(kind="q_learning", steps=200_000),
             Trained(kind="sarsa", steps=200_000),
-            Trained(kind="ppo", steps=40_000),
-            Trained(kind="reinforce", steps=40_000),
+            Trained(kind="ppo", steps=100_000),
+            Trained(kind="reinforce", steps=100_000),
         ),
         games=200,
     ),
@@ -97,7 +97,7 @@ PLAN = (
         ready=("random",),
         trained=(
             Trained(kind="q_learning", steps=200_000),
-            Trained(kind="ppo", steps=40_000),
+            Trained(kind="ppo", steps=80_000),
             Trained(kind="sft", steps=100),
             Trained(
                 kind="grpo",
@@ -132,7 +132,7 @@ class Job:
 
 
 def training_jobs(out: Path, plan: tuple[Stage, ...] = PLAN) -> list[Job]:
-    """All trainings, the longest first where it is known: the deep ones stand behind the tabular in every stage."""
+    """All trainings, in the order in which they are started: the longest stands first in the plan."""
     return [
         Job(make_env(stage.world).id, t.kind, t.steps, t.settings, out / "agents" / world_slug(stage.world) / t.kind)
         for stage in plan

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -100,8 +101,7 @@ class BoardLesson(Lesson):
         return Question(self.letters.prompts(states, seats), states=states)
 
     def mark(self, question: Question, answers: Ints) -> tuple[Reals, Booleans]:
-        assert question.states is not None
-        q = self.judge.values(question.states)
+        q = self.judge.values(cast(Words, question.states))
         of = np.repeat(np.arange(len(q)), len(answers) // len(q))
         actions = self.letters.read(answers)
         value = q[of, np.maximum(actions, 0)]
@@ -140,10 +140,10 @@ class TokenLesson(Lesson):
         return Question(self.tokens.prompts(table.observe(rows)), seeds=seeds)
 
     def mark(self, question: Question, answers: Ints) -> tuple[Reals, Booleans]:
-        assert question.seeds is not None
+        seeds = cast(U64, question.seeds)
         rows = np.arange(len(answers))
         table = self.world.table(len(rows))
-        table.reset(rows, np.repeat(question.seeds, len(rows) // len(question.seeds)))
+        table.reset(rows, np.repeat(seeds, len(rows) // len(seeds)))
         rewards, illegal = np.zeros(len(rows)), np.zeros(len(rows), np.bool_)
         for t in range(answers.shape[1]):
             live = rows[(table.seats[rows] >= 0) & ~illegal]
@@ -159,5 +159,6 @@ def lesson_of(world: World, language: Language, *, explore: float, best_of: int)
     """The lesson that fits the world. Raises UserError where its moves cannot be judged."""
     if isinstance(language, Tokens):
         return TokenLesson(world, language, best_of)
-    assert isinstance(world, Game)
+    if not isinstance(world, Game):
+        raise UserError(f"{world.id} has no rules of ours to judge moves by")
     return BoardLesson(world, language, explore)

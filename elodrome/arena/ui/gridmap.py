@@ -149,11 +149,11 @@ class MapView:
     def _follow(self, now: float) -> None:
         """Notice that the agent has moved, and from where."""
         session = self.director.session
-        assert session.look.marker is not None  # what makes it a map
         seen = (session.id, len(session.history))
         if seen != self._seen:
             stepped = seen[0] == self._seen[0] and seen[1] == self._seen[1] + 1
-            to = session.look.marker(session.state)
+            place_of: Any = session.look.marker  # every map has one
+            to = place_of(session.state)
             self._from = self._at if stepped else to
             self._left_at = now if stepped else -math.inf
             self._at, self._seen = to, seen

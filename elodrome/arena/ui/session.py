@@ -295,9 +295,7 @@ def shows_state(world: World) -> bool:
 
 
 def _states(table: Any) -> Words:
-    states: Words | None = table.states(_ROW)
-    assert states is not None  # a world with a look is one of ours
-    row: Words = states[0]
+    row: Words = table.states(_ROW)[0]  # a world with a look is one of ours, and has states
     return row
 
 

@@ -193,7 +193,8 @@ class Window:
             theme.put(surface, head, room.x + 22, room.centery, "midleft")
             theme.put(surface, more, room.right - 22, room.centery + 2, "midright")
             return
-        assert mover is not None  # else there would be a result
+        if mover is None:
+            return
         if director.failure:
             head, more = f"{mover.label} has failed", "the game is kept: P for another opponent, U to take back"
         elif mover.human:
