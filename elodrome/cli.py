@@ -5,7 +5,6 @@ Everything heavy is imported inside the command that needs it, so that ``elodrom
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from elodrome.console import print_json, print_leaderboard, print_table, progress_bars
 from elodrome.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
@@ -72,23 +72,6 @@ def _usage(error: Any) -> str:
     return message
 
 
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, allow_nan=False))
-
-
-def _table(title: str, columns: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index in right else "left", overflow="fold", no_wrap=index in right)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-
-
 def _problems(what: str, problems: dict[str, str]) -> None:
     for name, reason in problems.items():
         print(f"elodrome: {what} {name} is skipped: {reason}", file=sys.stderr)
@@ -101,7 +84,7 @@ def envs(as_json: AsJson = False) -> None:
 
     found, problems = entries()
     if as_json:
-        _print_json(
+        print_json(
             {
                 "envs": [{"id": e.id, "summary": e.summary, "origin": e.origin} for e in found.values()],
                 "prefixes": list(PREFIXES),
@@ -109,7 +92,7 @@ def envs(as_json: AsJson = False) -> None:
             }
         )
         return
-    _table("Worlds", ["id", "what it is", "from"], [[e.id, e.summary, e.origin] for e in found.values()])
+    print_table("Worlds", ["id", "what it is", "from"], [[e.id, e.summary, e.origin] for e in found.values()])
     print("and any world of others: gymnasium:CartPole-v1, pettingzoo:classic/connect_four_v3, open_spiel:kuhn_poker")
     _problems("plugin", problems)
 
@@ -130,7 +113,7 @@ def agents(
         listed = [k for k in listed if unfit(k.about, world) is None]
     saved = _saved_agents(world) if world is not None else []
     if as_json:
-        _print_json(
+        print_json(
             {
                 "agents": [
                     {"id": k.id, "chapter": k.about.chapter, "summary": k.about.summary, "origin": k.origin}
@@ -143,9 +126,11 @@ def agents(
         return
     title = f"Agents that fit {world.id}" if world is not None else "Agents"
     rows = [[k.about.chapter, k.id, k.about.summary, k.origin] for k in listed]
-    _table(title, ["chapter", "id", "what it is", "from"], rows)
+    print_table(title, ["chapter", "id", "what it is", "from"], rows)
     if saved:
-        _table("Trained for it", ["name", "kind", "steps"], [[s["name"], s["kind"], str(s["steps"])] for s in saved])
+        print_table(
+            "Trained for it", ["name", "kind", "steps"], [[s["name"], s["kind"], str(s["steps"])] for s in saved]
+        )
     _problems("plugin", problems)
 
 
@@ -243,6 +228,8 @@ def match(
     """Play two agents against each other."""
     from elodrome.arena.match import play_match
     from elodrome.arena.store import Store, default_store
+    from elodrome.seeding import derive
+    from elodrome.tournaments.runner import identity
 
     with progress_bars() as bars:
         task = bars.add_task(f"{spec_a} - {spec_b}", total=games, note="")
@@ -250,19 +237,23 @@ def match(
             env, spec_a, spec_b, games, seed=seed, opening=opening, on_game=lambda record: bars.advance(task)
         )
     if keep:
-        prefix = f"match:{result.env}:{spec_a}:{spec_b}:{seed}:{opening}:"
+        # The ids know which agents these were: one that was trained again plays new games.
+        who = [identity(spec, result.world) for spec in (spec_a, spec_b)]
+        prefix = f"match:{result.env}:{spec_a}:{spec_b}:{derive(seed, opening, *who):016x}:"
         Store(default_store()).add([r.model_copy(update={"id": prefix + r.id}) for r in result.records])
     summary = result.summary()
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     rows = []
     for label, tally in (
         ("in all", summary),
-        *((f"as {_world(env).seat_name(seat)}", t) for seat, t in enumerate(summary["by_seat"])),
+        *((f"as {result.world.seat_name(seat)}", t) for seat, t in enumerate(summary["by_seat"])),
     ):
         rows.append([label, str(tally["wins"]), str(tally["draws"]), str(tally["losses"])])
-    _table(f"{spec_a} against {spec_b} on {result.env}", [spec_a, "wins", "draws", "losses"], rows, right=(1, 2, 3))
+    print_table(
+        f"{spec_a} against {spec_b} on {result.env}", [spec_a, "wins", "draws", "losses"], rows, right=(1, 2, 3)
+    )
     if summary["elo_difference"] is not None:
         low, high = summary["elo_interval"]
         print(f"Elo difference {summary['elo_difference']:+.0f}, 95 % from {low:+.0f} to {high:+.0f}")
@@ -346,35 +337,6 @@ def _validated(model: Any, **values: Any) -> Any:
         raise UserError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}") from None
 
 
-def print_leaderboard(board: Any) -> None:
-    """A leaderboard on the screen."""
-    rows = []
-    for rank, row in enumerate(board.rows, 1):
-        bars = "unrated" if row.elo is None else f"{row.elo:.0f}"
-        spread = "" if row.elo is None else f"+-{(row.high - row.low) / 2:.0f}"
-        rows.append(
-            [
-                str(rank),
-                row.agent,
-                bars,
-                spread,
-                "" if row.online is None else f"{row.online:.0f}",
-                str(row.games),
-                f"{row.wins}/{row.draws}/{row.losses}",
-                "" if row.score is None else f"{100 * row.score:.1f}%",
-                "" if row.mean_return is None else f"{row.mean_return:.3f}",
-            ]
-        )
-    columns = ["", "agent", "Elo", "95%", "online", "games", "w/d/l", "score", "return"]
-    _table(f"Ratings: {board.env}", columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8))
-    if board.first_move_advantage is not None:
-        print(f"first seat is worth {board.first_move_advantage:+.0f} Elo; {board.duplicate_games} repeated games")
-    for cycle in board.cycles:
-        print("cycle: " + " beats ".join([*cycle, cycle[0]]))
-    for note in board.notes:
-        print(note)
-
-
 @app.command()
 def ladder(
     env: Annotated[str | None, typer.Option("--env", help="one world; all where left out")] = None,
@@ -394,7 +356,7 @@ def ladder(
     boards = [leaderboard(store.games(world), world) for world in worlds]
     if as_json:
         documents = [board.document() for board in boards]
-        _print_json(documents[0] if env else {"ladders": documents})
+        print_json(documents[0] if env else {"ladders": documents})
         return
     for board in boards:
         print_leaderboard(board)
@@ -437,22 +399,7 @@ def showdown(
         result = run_showdown(out, workers or default_workers(), check_device(device), bars)
     for board in result.boards:
         print_leaderboard(board)
+    for remark in result.remarks:
+        print(remark)
     print(f"trained {result.trained} agents; played {result.played} games now, {result.kept} in all")
     print(f"report: {result.page} ({result.seconds:.0f} s)")
-
-
-def progress_bars() -> Any:
-    """Progress bars on stderr, with a column for measurements."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )

@@ -272,10 +272,15 @@ def _random_legal(legal: Mask, words: U64) -> Ints:
 class MatchResult:
     """A match between two agents: records, and the summary that ``elodrome match --json`` prints."""
 
-    env: str
+    world: World
     agents: tuple[str, str]
     records: list[GameRecord]
     seconds: float
+
+    @property
+    def env(self) -> str:
+        """The world's id."""
+        return self.world.id
 
     def tally(self, seat: int | None = None) -> dict[str, int]:
         """Wins, draws and losses of the first agent, in all or in one seat."""
@@ -361,4 +366,4 @@ def play_match(
     jobs = make_jobs(games, seed, players=world.players, opening=opening)
     start = time.perf_counter()
     records = play_games(world, pair, labels, jobs, on_game)
-    return MatchResult(world.id, (labels[0], labels[1]), records, time.perf_counter() - start)
+    return MatchResult(world, (labels[0], labels[1]), records, time.perf_counter() - start)

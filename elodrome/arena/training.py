@@ -16,6 +16,7 @@ from typing import Any
 
 from elodrome.agents.agent import Budget, Learner, Progress, Task
 from elodrome.agents.parts.saved import (
+    CARD,
     agents_folder,
     load_checkpoint,
     read_card,
@@ -96,6 +97,8 @@ def _drive(
     folder = out or default_folder(name, world, seed)
     done = _prepare(folder, name, learner, resume)
     if done >= total:
+        if not (folder / CARD).is_file():  # killed between the last checkpoint and the agent's file
+            save_agent(learner, name, folder, done, {"device": device, **notes})
         return TrainingResult(folder, done, learner.unit, 0.0, {}, already_done=True)
     started = time.perf_counter()
     saved_at = started

@@ -188,12 +188,14 @@ def entrants(stage: Stage, out: Path) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class ShowdownResult:
-    """What a showdown did: agents trained and games played now, games in all, the tables, the report."""
+    """What a showdown did: agents trained and games played now, games in all, the tables, remarks for
+    people, the report."""
 
     trained: int
     played: int
     kept: int
     boards: list[Leaderboard]
+    remarks: list[str]
     page: Path
     seconds: float
 
@@ -215,6 +217,7 @@ def run_showdown(
     for task, _ in tasks:
         bars.remove_task(task)
     sections, played, kept = [], 0, 0
+    remarks: list[str] = []
     for stage in plan:
         world = make_env(stage.world)
         task = bars.add_task(f"games on {world.id}", total=None, note="")
@@ -231,11 +234,12 @@ def run_showdown(
         bars.remove_task(task)
         played += result.played
         kept += result.kept
+        remarks += [f"{world.id}: {remark}" for remark in result.remarks]
         curves = [(job.kind, job.folder / CURVES) for job in jobs if job.world == world.id]
         sections.append(Section(world, leaderboard(result.records, world.id, labels), result.records, curves))
     page = build_report(sections, out)
     boards = [section.board for section in sections]
-    return ShowdownResult(len(waiting), played, kept, boards, page, time.perf_counter() - start)
+    return ShowdownResult(len(waiting), played, kept, boards, remarks, page, time.perf_counter() - start)
 
 
 def _total(bars: Progress, task: TaskID, total: int, already: int) -> None:

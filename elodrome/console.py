@@ -1,0 +1,84 @@
+"""What the command line prints: JSON, tables, leaderboards, progress bars."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from elodrome.tournaments.ratings import Leaderboard
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
+    """A table on the screen; the columns numbered in ``right`` are numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index in right else "left", overflow="fold", no_wrap=index in right)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(title, style="bold", highlight=False, markup=False)
+    console.print(table)
+
+
+def whole(value: float) -> str:
+    """A number without decimals, and never minus zero."""
+    return f"{round(value) + 0:d}"
+
+
+def print_leaderboard(board: Leaderboard) -> None:
+    """A leaderboard on the screen."""
+    rows = []
+    for rank, row in enumerate(board.rows, 1):
+        elo = "unrated" if row.elo is None else whole(row.elo)
+        spread = "" if row.high is None or row.low is None else f"+-{(row.high - row.low) / 2:.0f}"
+        rows.append(
+            [
+                str(rank),
+                row.agent,
+                elo,
+                spread,
+                "" if row.online is None else whole(row.online),
+                str(row.games),
+                f"{row.wins}/{row.draws}/{row.losses}",
+                "" if row.score is None else f"{100 * row.score:.1f}%",
+                "" if row.mean_return is None else f"{row.mean_return:.3f}",
+            ]
+        )
+    columns = ["", "agent", "Elo", "95%", "online", "games", "w/d/l", "score", "return"]
+    print_table(f"Ratings: {board.env}", columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8))
+    if board.first_move_advantage is not None:
+        print(f"first seat is worth {board.first_move_advantage:+.0f} Elo; {board.duplicate_games} repeated games")
+    for cycle in board.cycles:
+        print("cycle: " + " beats ".join([*cycle, cycle[0]]))
+    for note in board.notes:
+        print(note)
+
+
+def progress_bars() -> Progress:
+    """Progress bars on stderr, with a column for measurements."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
