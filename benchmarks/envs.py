@@ -284,8 +284,8 @@ def main() -> None:
                 {"what": title, "peer": peer, "ours": ours, "theirs": {1: one, everything: every}, "ratio": ratios}
             )
     print(
-        "what limits it: one call through a function pointer per rule and step, and writing the observation "
-        "(tic-tac-toe 18, Connect Four 84, cliff walking 48 floats); playouts run on bitboards and write nothing"
+        "what limits it: writing the observation at every step (tic-tac-toe 18, Connect Four 84, cliff walking 48 "
+        "floats); playouts run on bitboards and write none"
     )
     print(json.dumps({"benchmark": "envs", "cores": everything, "rows": lines}))
 
