@@ -283,6 +283,7 @@ def tournament_run(
     merge: Annotated[bool, typer.Option(help="with --resume: more agents or games than before")] = False,
 ) -> None:
     """Play a tournament, print its table and write OUT/report.html."""
+    from elodrome.agents.registry import split_specs
     from elodrome.tournaments.ratings import leaderboard
     from elodrome.tournaments.report import Section, build_report
     from elodrome.tournaments.runner import TournamentConfig, run_tournament
@@ -313,17 +314,6 @@ def tournament_run(
         print(remark)
     page = build_report([Section(world, board, result.records)], out)
     print(f"{result.played} games played now, {result.kept} in all; report: {page}")
-
-
-def split_specs(text: str) -> tuple[str, ...]:
-    """Specs from one comma-separated line: a part that is key=value belongs to the spec before it."""
-    specs: list[str] = []
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        if specs and ":" in specs[-1] and re.fullmatch(r"\w+=[^:]*", part):
-            specs[-1] += f",{part}"
-        else:
-            specs.append(part)
-    return tuple(specs)
 
 
 def _validated(model: Any, **values: Any) -> Any:

@@ -7,6 +7,7 @@ A spec is ``NAME[:key=value,...]``, a saved agent's folder (or the name it was s
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -166,6 +167,17 @@ def parse_spec(spec: str) -> tuple[Kind, dict[str, Any]]:
         return Kind(attribute, about_class(found), f"{path}.py:{attribute}", path + ".py"), parse_options(spec, options)
     name, _, options = spec.partition(":")
     return find_kind(name), parse_options(spec, options)
+
+
+def split_specs(text: str) -> tuple[str, ...]:
+    """Specs from one comma-separated line: a part that is key=value belongs to the spec before it."""
+    specs: list[str] = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        if specs and ":" in specs[-1] and re.fullmatch(r"\w+=[^:]*", part):
+            specs[-1] += f",{part}"
+        else:
+            specs.append(part)
+    return tuple(specs)
 
 
 def make_config(name: str, cls: type[Agent] | type[Learner], options: dict[str, Any]) -> Config:

@@ -22,7 +22,7 @@ from rich.progress import Progress, TaskID
 
 from elodrome.agents.parts.saved import CARD, read_card, world_slug
 from elodrome.arena.record import GameRecord
-from elodrome.arena.training import CURVES, read_curve, train
+from elodrome.arena.training import CURVES, Stopped, read_curve, train
 from elodrome.envs.registry import make_env
 from elodrome.tournaments.ratings import Leaderboard, leaderboard
 from elodrome.tournaments.report import Section, build_report
@@ -203,7 +203,7 @@ class ShowdownResult:
 def run_showdown(
     out: Path, workers: int, device: str, bars: Progress, plan: tuple[Stage, ...] = PLAN
 ) -> ShowdownResult:
-    """Train, play and report whatever is still missing in ``out``."""
+    """Train, play and report whatever is still missing in ``out``. Raises Stopped or Interrupted on Ctrl-C."""
     start = time.perf_counter()
     jobs = training_jobs(out, plan)
     waiting = [job for job in jobs if not job.done]
@@ -213,7 +213,12 @@ def run_showdown(
         for task, job in tasks:
             bars.update(task, completed=job.progress(), visible=0 < job.progress() < job.steps)
 
-    train_all(waiting, workers, device, tick)
+    command = shlex.join(["elodrome", "showdown", "--out", str(out)])
+    try:
+        train_all(waiting, workers, device, tick)
+    except KeyboardInterrupt:
+        done = sum(job.done for job in jobs)
+        raise Stopped(f"stopped; {done} of {len(jobs)} agents are trained; to go on: {command}") from None
     for task, _ in tasks:
         bars.remove_task(task)
     sections, played, kept = [], 0, 0
@@ -227,7 +232,7 @@ def run_showdown(
             out / "results" / world_slug(world.id),
             workers=workers,
             resume=True,
-            command=shlex.join(["elodrome", "showdown", "--out", str(out)]),
+            command=command,
             on_total=partial(_total, bars, task),
             on_games=partial(_advance, bars, task),
         )
