@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from elodrome.envs.game import Floats, Mask, Reals, Words, World
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
+from elodrome.envs.table import Table
 from elodrome.errors import UserError
-from elodrome.seeding import U64, generator
+from elodrome.seeding import U64, generator, mix64
 
 Ints = npt.NDArray[np.int64]
 
@@ -75,6 +76,12 @@ class Position:
         return generator(self.seed)
 
 
+def ply_seeds(table: Table, rows: Ints, seats: Ints, agent_seeds: U64) -> U64:
+    """One seed for each decision [k], from its game's seed [k], the ply and the seat."""
+    places = table.plies[rows] * table.world.players + seats + 1
+    return mix64(agent_seeds ^ mix64(places.astype(np.uint64)))
+
+
 @dataclass(frozen=True)
 class Positions(Sequence[Position]):
     """A batch of B positions of one world, as arrays; as a sequence it yields ``Position``.
@@ -91,6 +98,26 @@ class Positions(Sequence[Position]):
     seeds: U64
     games: Ints
     plies: Ints
+
+    @classmethod
+    def at(
+        cls, table: Table, rows: Ints, agent_seeds: U64, *, seats: Ints | None = None, legal: Mask | None = None
+    ) -> Positions:
+        """What an agent is shown of the table's rows [k], as the seats [k] (by default those to act): copies all, and
+        the state only in worlds of ours that hide nothing. agent_seeds [k] are those of the games; ``legal`` [k, A]
+        spares asking again."""
+        seats = table.seats[rows].copy() if seats is None else seats.copy()
+        shown = isinstance(table.world, Game) and table.world.information == "perfect"
+        return cls(
+            world=table.world,
+            observations=table.observe(rows, seats),
+            legal=table.legal(rows) if legal is None else legal.copy(),
+            seats=seats,
+            states=table.states(rows) if shown else None,
+            seeds=ply_seeds(table, rows, seats, agent_seeds),
+            games=rows.copy(),
+            plies=table.plies[rows].copy(),
+        )
 
     def __len__(self) -> int:
         return len(self.seats)

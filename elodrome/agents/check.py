@@ -14,9 +14,9 @@ import numpy as np
 
 from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Task
 from elodrome.agents.registry import make_agent, make_learner, parse_spec
-from elodrome.envs.game import Game, World
+from elodrome.envs.game import World
 from elodrome.errors import UserError
-from elodrome.seeding import mix64, streams
+from elodrome.seeding import streams
 
 # In the learner's own unit: an update of a text policy is a thousand times a step.
 TRAINING_STEPS = {"updates": 8}
@@ -40,17 +40,7 @@ def sample_positions(world: World, count: int, seed: int) -> Positions:
         if table.seats[row] < 0:
             table.reset(np.array([row]), streams(seed + 1 + int(row), 1))
     rows = rows[table.seats[rows] >= 0]
-    shown = isinstance(world, Game) and world.information == "perfect"
-    return Positions(
-        world=world,
-        observations=table.observe(rows),
-        legal=table.legal(rows),
-        seats=table.seats[rows].copy(),
-        states=table.states(rows) if shown else None,
-        seeds=mix64(rows.astype(np.uint64) + np.uint64(seed)),
-        games=rows.copy(),
-        plies=table.plies[rows].copy(),
-    )
+    return Positions.at(table, rows, rows.astype(np.uint64) + np.uint64(seed))
 
 
 def _copy(p: Positions, order: Ints) -> Positions:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Agent, Ints, Positions
+from elodrome.agents.agent import Agent, Ints, Positions, ply_seeds
 from elodrome.arena.elo import EloDifference, elo_difference
 from elodrome.arena.record import GameJob, GameRecord, Termination, scores_of
-from elodrome.envs.game import Game, Mask, World
+from elodrome.envs.game import Mask, World
 from elodrome.envs.table import Table
 from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, mix64
@@ -160,23 +160,12 @@ class _Batch:
         return bool(self.acted[lane, seat]) or seat in self.failed.get(lane, {})
 
     def _seeds(self, lanes: Ints, seats: Ints) -> U64:
-        places = (self.table.plies[lanes] * self.world.players + seats).astype(np.uint64)
-        return mix64(self.agent_seeds[lanes] ^ mix64(places + np.uint64(1)))
+        return ply_seeds(self.table, lanes, seats, self.agent_seeds[lanes])
 
     def _ask(self, agent: int, lanes: Ints, seats: Ints, legal: Mask) -> Iterable[Any]:
         """The agent's answers for these lanes; a _Failure where it raised. A batch that raises is asked again one by
         one, so that only the positions that are to blame are lost."""
-        shown = isinstance(self.world, Game) and self.world.information == "perfect"
-        positions = Positions(
-            world=self.world,
-            observations=self.table.observe(lanes, seats),
-            legal=legal.copy(),
-            seats=seats.copy(),
-            states=self.table.states(lanes) if shown else None,
-            seeds=self._seeds(lanes, seats),
-            games=lanes.copy(),
-            plies=self.table.plies[lanes],
-        )
+        positions = Positions.at(self.table, lanes, self.agent_seeds[lanes], seats=seats, legal=legal)
         try:
             answers = self.agents[agent].act(positions)
             if len(answers) == len(lanes):

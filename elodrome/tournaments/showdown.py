@@ -210,8 +210,9 @@ def run_showdown(
     tasks = [(bars.add_task(f"train {job.kind} on {job.world}", total=job.steps, note=""), job) for job in waiting]
 
     def tick() -> None:
-        for task, job in tasks:
-            bars.update(task, completed=job.progress(), visible=0 < job.progress() < job.steps)
+        for task, job in [] if bars.disable else tasks:
+            done = job.progress()
+            bars.update(task, completed=done, visible=0 < done < job.steps)
 
     command = shlex.join(["elodrome", "showdown", "--out", str(out)])
     try:

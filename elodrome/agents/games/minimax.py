@@ -15,6 +15,7 @@ from pydantic import Field
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
 from elodrome.agents.parts.index import RowIndex
+from elodrome.agents.parts.solve import best_play
 from elodrome.envs import engine
 from elodrome.envs.engine import MASKS, REAL_ROWS, ROWS
 from elodrome.envs.enumeration import Tables, enumerate_world, hash_row
@@ -37,52 +38,11 @@ TIE = 1e-9  # values nearer than this are equal
 EXACT, LOWER, UPPER = 0, 1, 2  # what a stored value says of the true one
 
 
-@compiled(types.void(WORDS, MASKS, WORDS, WORDS, REAL_ROWS, I8, REAL_ROWS, REALS))
-def backward_induction(
-    seats: Any, legal: Any, offsets: Any, nexts: Any, rewards: Any, sweeps: int, q: Any, value: Any
-) -> None:
-    """Values for the seat to act, from the last state to the first, until nothing changes.
-
-    seats [S], legal [S, A], offsets [S * A + 1], nexts [E], rewards [E, P] as in ``Tables``; writes q [S, A] (-inf
-    where illegal) and value [S]. One sweep suffices where every move leads to a later state; a game with
-    cycles gets the value of ``sweeps`` plies, what lies beyond being worth 0.
-    """
-    actions = q.shape[1]
-    for _ in range(sweeps):
-        changed = False
-        for s in range(seats.size - 1, -1, -1):
-            if seats[s] < 0:
-                continue
-            best = -np.inf
-            for a in range(actions):
-                if not legal[s, a]:
-                    continue
-                edge = offsets[s * actions + a]
-                n = nexts[edge]
-                ahead = value[n] if seats[n] == seats[s] else -value[n]
-                q[s, a] = rewards[edge, seats[s]] + ahead
-                best = max(best, q[s, a])
-            changed = changed or best != value[s]
-            value[s] = best
-        if not changed:
-            break
-
-
 def solve(tables: Tables) -> tuple[Reals, Reals]:
     """Exact (q [S, A], value [S]) for the seat to act; q is -inf where illegal, the value of an ended game 0."""
-    q = np.full(tables.legal.shape, -np.inf)
-    value = np.zeros(tables.size)
-    backward_induction(
-        tables.seats,
-        tables.legal,
-        tables.offsets,
-        tables.next_state,
-        tables.reward,
-        tables.game.max_steps + 1,
-        q,
-        value,
-    )
-    return q, value
+    q, value = best_play(tables)
+    states, seats = np.arange(tables.size), np.maximum(tables.seats, 0)
+    return q[states, :, seats], np.where(tables.seats >= 0, value[states, seats], 0.0)
 
 
 @compiled(F8(RULES, ROWS, MASKS, WORDS, REALS, ROWS, REALS, I8, I8, F8, F8, I8))

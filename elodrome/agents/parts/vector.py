@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints, Positions
-from elodrome.envs.game import Floats, Game, Mask, Reals, World
+from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, mix64
 
@@ -53,7 +53,6 @@ class SeatEnv:
         self._opponents = [play for _, play in opponents]
         self._shares = np.cumsum([weight for weight, _ in opponents])
         self._seed = np.uint64(derive(seed, "games"))
-        self._shown = isinstance(world, Game) and world.information == "perfect"
         self._rows = np.arange(size)
         self._game_seeds: U64 = np.zeros(size, np.uint64)
         self._games: Ints = np.zeros(size, np.int64)  # how many games each row has started
@@ -152,19 +151,7 @@ class SeatEnv:
 
     def positions(self, rows: Ints) -> Positions:
         """The positions of these rows as the seat to act is shown them."""
-        table = self.table
-        seats = table.seats[rows]
-        places = (table.plies[rows] * self.world.players + seats + 1).astype(np.uint64)
-        return Positions(
-            world=self.world,
-            observations=table.observe(rows, seats),
-            legal=table.legal(rows),
-            seats=seats,
-            states=table.states(rows) if self._shown else None,
-            seeds=mix64(self._game_seeds[rows] ^ mix64(places)),
-            games=rows,
-            plies=table.plies[rows],
-        )
+        return Positions.at(self.table, rows, self._game_seeds[rows])
 
     def snapshot(self) -> dict[str, Any]:
         """All games in progress, as arrays; those of a foreign world as the moves since their seeds."""

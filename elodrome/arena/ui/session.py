@@ -12,7 +12,7 @@ import numpy as np
 
 from elodrome.agents.agent import Agent, Positions
 from elodrome.arena.record import GameRecord, Termination, scores_of
-from elodrome.envs.game import Game, Look, Mask, Words, World
+from elodrome.envs.game import Look, Mask, Words, World
 from elodrome.errors import IllegalAction, UserError
 from elodrome.seeding import mix64
 
@@ -203,17 +203,7 @@ class Session:
     def positions(self, seat: int | None = None) -> Positions:
         """The position on the table as a batch of one, with the seed that a match would give for this ply."""
         who = np.array([self.seat if seat is None else seat], np.int64)
-        place = np.uint64(int(self.table.plies[0]) * self.world.players + int(who[0]) + 1)
-        return Positions(
-            world=self.world,
-            observations=self.table.observe(_ROW, who),
-            legal=self.table.legal(_ROW),
-            seats=who,
-            states=self.table.states(_ROW) if shows_state(self.world) else None,
-            seeds=mix64(np.uint64(self.agent_seed) ^ mix64(np.array([place], np.uint64))),
-            games=np.zeros(1, np.int64),
-            plies=self.table.plies[:1].copy(),
-        )
+        return Positions.at(self.table, _ROW, np.array([self.agent_seed], np.uint64), seats=who)
 
     # How it ended
 
@@ -287,11 +277,6 @@ def look_of(world: World) -> Look:
     if look is None:
         raise UserError(f"{world.id} cannot be drawn in a window; boards and gridworlds can, such as connect_four")
     return look
-
-
-def shows_state(world: World) -> bool:
-    """Whether agents may see the state row."""
-    return isinstance(world, Game) and world.information == "perfect"
 
 
 def _states(table: Any) -> Words:
