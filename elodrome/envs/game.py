@@ -103,6 +103,18 @@ class Look:
     style: Literal["marks", "discs", "stones", "map"] = "marks"
 
 
+@dataclass(frozen=True)
+class Symmetries:
+    """Transformations of a board under which the rules do not change, the first of them the identity.
+
+    cells int64 [S, H * W] and actions int64 [S, A]: under the s-th, the transformed position shows at cell c of every
+    plane what the position shows at ``cells[s, c]``, and action ``a`` there means ``actions[s, a]`` here.
+    """
+
+    cells: Words
+    actions: Words
+
+
 @dataclass(frozen=True, kw_only=True)
 class World(ABC):
     """What every environment says of itself, whether compiled here or foreign (an adapter).
@@ -168,6 +180,8 @@ class Game(World):
     constants: Words = field(default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False)
     text: Callable[[Words], str] | None = field(default=None, compare=False)
     look: Look | None = field(default=None, compare=False)
+    symmetries: Symmetries | None = field(default=None, repr=False, compare=False)
+    binary: bool = False
     extra: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -177,6 +191,12 @@ class Game(World):
         for name in ("players", "actions", "state_words", "max_steps", "outcomes"):
             if getattr(self, name) < 1:
                 raise UserError(f"world {self.id!r}: {name} must be at least 1, not {getattr(self, name)}")
+        cells = int(np.prod(self.observation_shape[1:]))
+        if self.symmetries and (self.symmetries.cells.shape[1], self.symmetries.actions.shape[1]) != (
+            cells,
+            self.actions,
+        ):
+            raise UserError(f"world {self.id!r}: symmetries must be of {cells} cells and {self.actions} actions")
         if self.action_names and len(self.action_names) != self.actions:
             raise UserError(f"world {self.id!r}: {len(self.action_names)} action names for {self.actions} actions")
 

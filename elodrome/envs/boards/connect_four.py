@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from elodrome.envs.boards.symmetries import mirrored
 from elodrome.envs.engine import GOLDEN, STROLL, below, mix, random_rows
 from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, rule
 from elodrome.envs.signatures import I8
@@ -173,5 +174,7 @@ def connect_four() -> Game:
         playout=playout,
         stroll=stroll,
         text=text,
+        symmetries=mirrored(6, 7),
+        binary=True,
         look=Look(6, 7, _cells, _action_at, _cell_of, style="discs"),
     )

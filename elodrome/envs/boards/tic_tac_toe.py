@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from elodrome.envs.boards.symmetries import square
 from elodrome.envs.engine import STROLL, random_rows
 from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, rule
 from elodrome.envs.signatures import I8
@@ -147,5 +148,7 @@ def tic_tac_toe() -> Game:
         playout=playout,
         stroll=stroll,
         text=text,
+        symmetries=square(3),
+        binary=True,
         look=Look(3, 3, _cells, _action_at, _cell_of, style="marks"),
     )
