@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,8 +159,9 @@ class Forest:
         if not keep:
             self.restart()
         streams = self._prepare(size, seeds, explore)
-        grown, leaves = tuple(a[:size] for a in self.tree), tuple(a[:size] for a in self.leaves)
-        of, seats, _fresh, _above, _taken, states, masks, seen = leaves
+        grown: Any = tuple(a[:size] for a in self.tree)
+        leaves: Any = tuple(a[:size] for a in self.leaves)
+        _of, seats, _fresh, _above, _taken, states, masks, seen = leaves
         spans, raw, gumbels = self.spans[:size], self.raw[:size], self.gumbels[:size]
         nothing = np.zeros(0, np.float32)
         while True:
@@ -193,7 +195,7 @@ class Forest:
         self.gumbels[:] = 0.0
         if explore and self.config.gumbel:
             words = mix64(mix64(seeds)[:, None] + np.arange(1, self.world.actions + 1, dtype=np.uint64))
-            unit = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+            unit: Reals = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
             self.gumbels[:size] = -np.log(-np.log(unit))
         return mix64(seeds + np.uint64(1))
 
@@ -228,7 +230,7 @@ class Searcher:
         shards = max(1, -(-count // self.shard), min(self.threads, count // 8))
         edges = [count * i // shards for i in range(shards + 1)]
         workers = min(self.threads, shards)
-        width = max(hi - lo for lo, hi in zip(edges, edges[1:], strict=False))
+        width = max(hi - lo for lo, hi in pairwise(edges))
         while len(self._forests) < workers or self._forests[0].games < width:
             if self._forests and self._forests[0].games < width:
                 self._forests = []

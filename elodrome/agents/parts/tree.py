@@ -30,7 +30,7 @@ TIE = 1e-6
 
 # The trees. Nodes [B, N]: first edge, number of edges, visits, mean return of seat 0, seat to act, whether proven.
 # Edges [B, E]: prior, visits, mean return of the mover, child node or -1, action, reward of seat 0. Games [B, 4]:
-# nodes used, edges used, simulations made, depth of the pending path. Paths [B, D]: the edges, and the nodes they leave.
+# nodes used, edges used, simulations made, depth of the pending path. Paths [B, D]: edges, and the nodes they leave.
 TREE = types.Tuple(
     (
         *(I4_ROWS, I4_ROWS, I4_ROWS, FLOAT_ROWS, MASKS, MASKS),
@@ -224,11 +224,11 @@ def descend(
     """Walk every tree to the next position that must be evaluated; how many there are, k.
 
     roots [B, W], plies [B]. numbers: see SIMULATIONS above. spans [B, 2]: least and greatest return, for scaling.
-    share [n]: 1 / (1 + n). gumbels [B, A] and schedule [m, simulations] (visits wanted at each simulation when m actions
-    are considered; [0, 0] for PUCT at the root). raw [B]: the network's value of the root, for its mover.
+    share [n]: 1 / (1 + n). gumbels [B, A] and schedule [m, simulations] (visits wanted at each simulation when m
+    actions are considered; [0, 0] for PUCT at the root). raw [B]: the network's value of the root, for its mover.
     latent: the tree stands on a learned model and no world is stepped: every action is legal below the root.
     """
-    header, template = world
+    header, _template = world
     rules = rules_of(header)
     (
         first_,
@@ -249,7 +249,7 @@ def descend(
     ) = tree
     of, seats, fresh, above, taken, states, masks, out = leaves
     actions, seats_in_all, limit = header[ACTIONS], rewards.size, header[MAX_STEPS]
-    simulations, solver, top = np.int64(numbers[SIMULATIONS]), np.int64(numbers[SOLVER]), numbers[TOP]
+    simulations, solver, top = int(numbers[SIMULATIONS]), int(numbers[SOLVER]), numbers[TOP]
     found = 0
     for b in range(roots.shape[0]):
         games, edges, nodes, span = row(games_, b), row(edges_, b), row(nodes_, b), row(spans, b)
@@ -274,7 +274,7 @@ def descend(
             while True:
                 begin, end = first[node], first[node] + size[node]
                 if node == 0 and schedule.shape[0] > 0:
-                    m = min(np.int64(size[0]), schedule.shape[0])
+                    m = min(int(size[0]), schedule.shape[0])
                     e = gumbel_root(
                         begin,
                         end,
@@ -496,7 +496,7 @@ def absorb(
             depth,
             outcome,
             numbers[DISCOUNT],
-            np.int64(numbers[SOLVER]),
+            int(numbers[SOLVER]),
             numbers[TOP],
             row(spans, b),
         )
@@ -535,9 +535,10 @@ def conclude(
         for e in range(begin, end):
             if child[e] >= 0 and proven[child[e]]:
                 known = max(known, mean[e])
-            elif visits[e] > most:
-                most, hope = visits[e], mean[e]
-            total += visits[e]
+            else:
+                total += visits[e]
+                if visits[e] > most:
+                    most, hope = visits[e], mean[e]
         sure = known > -np.inf and (proven[0] or known >= hope)
         improved_logits(
             begin,
@@ -567,7 +568,7 @@ def conclude(
                 weight = np.exp(scratch[e - begin] - peak)
                 score = scratch[e - begin] + gumbels[b, e - begin]
             else:
-                weight = np.float64(visits[e]) if total > 0 else np.float64(prior[e])
+                weight = np.float64(visits[e]) if sure or total > 0 else np.float64(prior[e])
             policy[b, action[e]] = weight
             mass += weight
             if visits[e] > most or (visits[e] == most and score > best):

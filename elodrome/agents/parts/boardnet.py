@@ -1,0 +1,153 @@
+"""One network with two heads for boards (notes 4.5.3): residual convolutions, or a plain perceptron; and its
+evaluator for tree search: batch normalisation folded away, channels last, bf16 where it is fast."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from elodrome.agents.parts.search import Leaves
+from elodrome.envs.game import Floats, World
+from elodrome.errors import UserError
+
+Precision = Literal["float32", "bfloat16", "auto"]
+CHUNK = 64  # positions per pass on a CPU: larger batches map their activations anew at every call
+
+
+class _Normed(nn.Sequential):
+    """A convolution without bias and the normalisation of its channels."""
+
+    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, width, padding=width // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.one, self.two = _Normed(channels, channels, 3), _Normed(channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.two(torch.relu(self.one(x))))
+
+
+class BoardNet(nn.Module):
+    """Logits [B, A] of the policy and values [B] in (-1, 1) from observations [B, C, H, W].
+
+    channels and blocks: of the residual tower; with no blocks a perceptron of the widths ``hidden`` is in its
+    place.
+    Where the actions are the cells (and perhaps a pass), the policy head stays on the board, with what the whole board
+    looks like added at every cell (global pooling, as in KataGo); elsewhere it is one linear layer.
+    Raises UserError when convolutions are asked for where observations are no planes.
+    """
+
+    def __init__(self, world: World, channels: int, blocks: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        shape, actions = world.observation_shape, world.actions
+        if blocks and len(shape) != 3:
+            raise UserError(
+                f"blocks={blocks} needs observations of shape [C, H, W], not {list(shape)}; choose blocks=0"
+            )
+        self.blocks = blocks
+        if not blocks:
+            layers: list[nn.Module] = [nn.Flatten()]
+            size = world.observation_size
+            for width in hidden:
+                layers += [nn.Linear(size, width), nn.ReLU()]
+                size = width
+            self.tower = nn.Sequential(*layers)
+            self.policy, self.value = nn.Linear(size, actions), nn.Linear(size, 1)
+            return
+        cells = shape[1] * shape[2]
+        self.extra = actions - cells  # 0: cells alone, 1: and a pass
+        self.tower = nn.Sequential(
+            _Normed(shape[0], channels, 3), nn.ReLU(), *(_Residual(channels) for _ in range(blocks))
+        )
+        self.look = _Normed(channels, channels if self.on_board else 4, 1)
+        if self.on_board:
+            self.whole = nn.Linear(channels, channels + self.extra)
+            self.policy = nn.Conv2d(channels, 1, 1)
+        else:
+            self.policy = nn.Linear(4 * cells, actions)
+        self.judge = _Normed(channels, 4, 1)
+        self.value = nn.Sequential(nn.Linear(4 * cells, 2 * channels), nn.ReLU(), nn.Linear(2 * channels, 1))
+
+    @property
+    def on_board(self) -> bool:
+        """Whether the policy head stays on the board."""
+        return self.extra in (0, 1)
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.tower(observations)
+        if not self.blocks:
+            return self.policy(x), torch.tanh(self.value(x)).squeeze(-1)
+        value = torch.tanh(self.value(torch.relu(self.judge(x)).flatten(1))).squeeze(-1)
+        if not self.on_board:
+            return self.policy(torch.relu(self.look(x)).flatten(1)), value
+        whole = self.whole(x.mean((2, 3)))
+        channels = self.policy.in_channels
+        look = torch.relu(self.look(x) + whole[:, :channels, None, None])
+        return torch.cat([self.policy(look).flatten(1), whole[:, channels:]], dim=1), value
+
+
+def _fold(module: nn.Module) -> None:
+    """Fold every normalisation into the convolution before it, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, _Normed):
+            setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))  # type: ignore[type-var]
+        else:
+            _fold(child)
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether bf16 is computed in hardware there."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "avx512_bf16" in _flags()
+
+
+def _flags() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="ignore") as file:
+            return next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return ""
+
+
+class NetEvaluator:
+    """A frozen copy of a network that answers the leaves of a search; safe to call from several threads."""
+
+    def __init__(self, net: BoardNet, device: str = "cpu", precision: Precision = "float32") -> None:
+        self.device = device
+        half = precision == "bfloat16" or (precision == "auto" and bool(net.blocks) and fast_bfloat16(device))
+        self.dtype = torch.bfloat16 if half else torch.float32
+        frozen = copy.deepcopy(net).eval().requires_grad_(False)
+        _fold(frozen)
+        self.layout = torch.channels_last if net.blocks else torch.contiguous_format
+        self.net: Any = frozen.to(device=device, dtype=self.dtype, memory_format=self.layout)
+        self.chunk = CHUNK if device == "cpu" and net.blocks else 1 << 30
+
+    def __call__(self, leaves: Leaves) -> tuple[Floats, Floats]:
+        return self.answer(leaves.observations)
+
+    def answer(self, observations: Floats) -> tuple[Floats, Floats]:
+        """Logits [k, A] and values [k] of observations [k, C, H, W], as float32."""
+        logits, values = [], []
+        with torch.inference_mode():
+            for start in range(0, len(observations), self.chunk):
+                seen = torch.from_numpy(observations[start : start + self.chunk])
+                planes = seen.to(self.device, self.dtype).contiguous(memory_format=self.layout)
+                policy, value = self.net(planes)
+                logits.append(policy.float().cpu().numpy())
+                values.append(value.float().cpu().numpy())
+        if len(logits) == 1:
+            return logits[0], values[0]
+        return np.concatenate(logits), np.concatenate(values)

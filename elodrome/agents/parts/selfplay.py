@@ -1,0 +1,214 @@
+"""Self-play by search, and the memory of what it taught (notes 4.5.4, algorithm 12, lines 3 to 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from elodrome.agents.agent import Ints
+from elodrome.agents.parts.search import Evaluator, Forest, SearchConfig
+from elodrome.envs.game import Floats, Game, Reals
+from elodrome.seeding import U64, derive, mix64
+
+
+class Lessons(NamedTuple):
+    """n positions: observations float32 [n, *shape], policy float32 [n, A] (what the search found), outcome float32 [n]
+    (return of the seat to act, from there to the end), value float32 [n] (what the search expected)."""
+
+    observations: Floats
+    policy: Floats
+    outcome: Floats
+    value: Floats
+
+
+@dataclass(frozen=True)
+class PlayConfig:
+    """sample: plies of each game, from its start, in which actions are drawn from the search's policy instead of
+    taking its choice. opening: each game begins with 0 to ``opening`` uniformly random plies."""
+
+    sample: int
+    opening: int
+
+
+class SelfPlay:
+    """``games`` games of the searching network against itself, restarted as they end. One thread at a time.
+
+    Games go on from one call of ``play`` to the next; a search tree is kept from move to move within one call.
+    """
+
+    def __init__(self, world: Game, games: int, search: SearchConfig, play: PlayConfig, seed: int) -> None:
+        self.world, self.games, self.config = world, games, play
+        self.table = world.table(games)
+        self.forest = Forest(world, games, search)
+        self.keep = not search.gumbel  # the visits of a kept tree would upset sequential halving
+        self.rows = np.arange(games)
+        self.rng: U64 = mix64(np.uint64(derive(seed, "self-play")) + self.rows.astype(np.uint64))
+        length = world.max_steps
+        self._arrays: dict[str, npt.NDArray[Any]] = {
+            "bits": np.zeros((games, length, -(-world.observation_size // 8)), np.uint8)
+            if world.binary
+            else np.zeros((games, length, world.observation_size), np.float32),
+            "policy": np.zeros((games, length, world.actions), np.float16),
+            "value": np.zeros((games, length), np.float32),
+            "seat": np.zeros((games, length), np.int8),
+            "before": np.zeros((games, length), np.float32),  # what that seat had won so far
+            "count": np.zeros(games, np.int64),
+            "returns": np.zeros((games, world.players)),
+        }
+        self._start(self.rows)
+
+    def play(self, evaluate: Evaluator, moves: int) -> tuple[Lessons, dict[str, float]]:
+        """``moves`` moves in every game: the positions of the games that ended meanwhile, and sums to be averaged:
+        games ended, their plies, games won by the first seat."""
+        self.forest.restart()
+        taught: list[Lessons] = []
+        sums = {"games": 0.0, "plies": 0.0, "first": 0.0}
+        for _ in range(moves):
+            states: Any = self.table.states(self.rows)
+            seats = self.table.seats.copy()
+            seen = self.table.observe(self.rows, seats)
+            found = self.forest.search(states, self.table.plies, self._draw(), evaluate, explore=True, keep=self.keep)
+            self._note(seen, found.policy, found.values, seats)
+            early = self.table.plies < self.config.sample
+            actions = np.where(early, _sampled(found.policy, self._draw()), found.choices)
+            self._arrays["returns"] += self.table.step(self.rows, actions)
+            over = np.flatnonzero(self.table.seats < 0)
+            if self.keep:
+                actions[over] = -1
+                self.forest.advance(actions, self._draw())
+            if len(over):
+                taught.append(self._taught(over))
+                sums["games"] += len(over)
+                sums["plies"] += float(self.table.plies[over].sum())
+                sums["first"] += float((self._arrays["returns"][over, 0] > 0).sum())
+                self._start(over)
+        return joined(taught, self.world), sums
+
+    def _draw(self) -> U64:
+        """One fresh word per game."""
+        self.rng += np.uint64(0x9E3779B97F4A7C15)
+        return mix64(self.rng)
+
+    def _start(self, rows: Ints) -> None:
+        self._arrays["count"][rows] = 0
+        self._arrays["returns"][rows] = 0.0
+        self.table.reset(rows, self._draw()[rows])
+        plies = (self._draw() >> np.uint64(33)).astype(np.int64) % (self.config.opening + 1)
+        for ply in range(self.config.opening):
+            words = self._draw()
+            now = rows[(plies[rows] > ply) & (self.table.seats[rows] >= 0)]
+            if len(now):
+                uniform = self.table.legal(now).astype(np.float64)
+                self._arrays["returns"][now] += self.table.step(now, _sampled(uniform, words[now]))
+        over = rows[self.table.seats[rows] < 0]
+        if len(over):  # the random plies already ended it
+            self._start(over)
+
+    def _note(self, seen: Floats, policy: Reals, values: Reals, seats: Ints) -> None:
+        at = (self.rows, self._arrays["count"])
+        flat = seen.reshape(self.games, -1)
+        self._arrays["bits"][at] = np.packbits(flat > 0.5, axis=1) if self.world.binary else flat
+        self._arrays["policy"][at] = policy
+        self._arrays["value"][at] = values
+        self._arrays["seat"][at] = seats
+        self._arrays["before"][at] = self._arrays["returns"][self.rows, seats]
+        self._arrays["count"] += 1
+
+    def _taught(self, over: Ints) -> Lessons:
+        """The positions of finished games, each with what its seat won from there on."""
+        a = self._arrays
+        mine = np.arange(self.world.max_steps)[None, :] < a["count"][over, None]
+        row = np.repeat(over, a["count"][over])
+        seat = a["seat"][over][mine].astype(np.int64)
+        outcome = a["returns"][row, seat] - a["before"][over][mine]
+        bits = a["bits"][over][mine]
+        flat = np.unpackbits(bits, axis=1, count=self.world.observation_size) if self.world.binary else bits
+        seen = flat.astype(np.float32).reshape(-1, *self.world.observation_shape)
+        policy = a["policy"][over][mine].astype(np.float32)
+        return Lessons(seen, policy, outcome.astype(np.float32), a["value"][over][mine])
+
+    def snapshot(self) -> dict[str, Any]:
+        """All games in progress, as arrays."""
+        table = self.table.snapshot() or {}
+        return {**{f"table/{k}": v for k, v in table.items()}, **self._arrays, "rng": self.rng.copy()}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+        self.table.restore({k[6:]: v for k, v in snapshot.items() if k.startswith("table/")})
+        for name, array in self._arrays.items():
+            array[...] = snapshot[name]
+        self.rng[:] = snapshot["rng"]
+
+
+def _sampled(weights: Reals, words: U64) -> Ints:
+    """One action [B] per row, in proportion to its weights [B, A]; actions of weight 0 are never drawn."""
+    sums = weights.cumsum(axis=1)
+    total = sums[:, -1]
+    at = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53 * total
+    return (sums <= np.minimum(at, np.nextafter(total, 0.0))[:, None]).sum(axis=1)
+
+
+def joined(parts: list[Lessons], world: Game) -> Lessons:
+    """Lessons one after the other; empty arrays where there are none."""
+    if parts:
+        return Lessons(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    empty = np.zeros((0, *world.observation_shape), np.float32)
+    return Lessons(empty, np.zeros((0, world.actions), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+
+class Window:
+    """The last ``capacity`` positions of self-play, older ones overwritten first; observations kept as bits where the
+    world's are."""
+
+    def __init__(self, world: Game, capacity: int) -> None:
+        self.world, self.capacity, self.count = world, capacity, 0
+        width = -(-world.observation_size // 8) if world.binary else world.observation_size
+        self._ring: dict[str, npt.NDArray[Any]] = {
+            "observations": np.zeros((capacity, width), np.uint8 if world.binary else np.float32),
+            "policy": np.zeros((capacity, world.actions), np.float16),
+            "outcome": np.zeros(capacity, np.float32),
+            "value": np.zeros(capacity, np.float32),
+        }
+
+    def __len__(self) -> int:
+        return min(self.count, self.capacity)
+
+    def add(self, lessons: Lessons) -> None:
+        """Add positions in order."""
+        size = len(lessons.outcome)
+        kept = slice(max(0, size - self.capacity), None)
+        at = (self.count + np.arange(size)[kept]) % self.capacity
+        flat = lessons.observations.reshape(size, -1)[kept]
+        self._ring["observations"][at] = np.packbits(flat > 0.5, axis=1) if self.world.binary else flat
+        for name in ("policy", "outcome", "value"):
+            self._ring[name][at] = getattr(lessons, name)[kept]
+        self.count += size
+
+    def sample(self, size: int, rng: np.random.Generator) -> Lessons:
+        """``size`` positions, each uniformly at random and seen from a random side of the board."""
+        at = rng.integers(0, len(self), size)
+        raw = self._ring["observations"][at]
+        flat = np.unpackbits(raw, axis=1, count=self.world.observation_size) if self.world.binary else raw
+        seen = flat.astype(np.float32).reshape(size, *self.world.observation_shape)
+        policy = self._ring["policy"][at].astype(np.float32)
+        sides = self.world.symmetries
+        if sides is not None:
+            side = rng.integers(0, len(sides.cells), size)
+            planes = seen.reshape(size, self.world.observation_shape[0], -1)
+            seen = np.take_along_axis(planes, sides.cells[side][:, None, :], axis=2).reshape(seen.shape)
+            policy = np.take_along_axis(policy, sides.actions[side], axis=1)
+        return Lessons(seen, policy, self._ring["outcome"][at], self._ring["value"][at])
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is kept, as arrays."""
+        arrays: dict[str, Any] = {name: ring[: len(self)].copy() for name, ring in self._ring.items()}
+        return {**arrays, "count": self.count}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot of a window of the same capacity."""
+        self.count = int(snapshot["count"])
+        for name, ring in self._ring.items():
+            ring[: len(self)] = snapshot[name]

@@ -1,0 +1,202 @@
+"""AlphaZero: a network that learns from its own tree search (notes 4.5.3 and 4.5.4, algorithm 12; Silver et al. 2018).
+
+``gumbel=true`` is its Gumbel variant (Danihelka et al. 2022): actions at the root are chosen by sequential halving
+under Gumbel noise, and the network learns the improved policy, which a handful of simulations suffice for.
+
+Self-play and training run side by side, each on threads of its own: while games are played with the network as of the
+last iteration, the network is trained on all games before. What comes out depends on the seed, not on their timing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.ops import search as ops
+from elodrome.agents.ops.td import linear_schedule
+from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision
+from elodrome.agents.parts.deep import greedy_legal, probabilities, require_finite
+from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
+from elodrome.agents.parts.search import Found, SearchConfig, Searcher
+from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay, Window, joined
+from elodrome.agents.parts.threads import single_threaded
+from elodrome.envs.game import Game, World
+from elodrome.envs.table import thread_pool
+from elodrome.errors import UserError
+from elodrome.seeding import derive, generator
+
+ABOUT = {
+    "cls": "AlphaZero",
+    "chapter": "4",
+    "summary": "self-play with tree search and one network, from nothing",
+    "players": (2, 2),
+    "needs": ("state", "perfect", "zero_sum", "deterministic"),
+}
+
+
+class AlphaZeroConfig(SearchConfig):
+    """simulations: when the trained agent acts; self_play: in self-play. The rest of the search's settings hold in
+    both, but the agent acts without noise. channels, blocks, hidden: see ``BoardNet``. games, shards: played side by
+    side, in so many groups. moves: of every game in one iteration. reuse: how often a position is learned from.
+    window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
+    ``PlayConfig``. precision: of the network in self-play; acting is in float32."""
+
+    simulations: int = Field(100, ge=0, le=1_000_000)
+    self_play: int = Field(32, ge=1, le=100_000)
+    channels: int = Field(32, ge=1)
+    blocks: int = Field(0, ge=0)
+    hidden: tuple[int, ...] = Field((128, 128), min_length=1)
+    games: int = Field(64, ge=1)
+    shards: int = Field(1, ge=1)
+    moves: int = Field(16, ge=1)
+    batch: int = Field(256, ge=2)
+    reuse: float = Field(4.0, gt=0.0)
+    window: int = Field(50_000, ge=1)
+    rate: float = Field(2e-3, gt=0.0)
+    decay: float = Field(1e-4, ge=0.0)
+    value_weight: float = Field(1.0, gt=0.0)
+    blend: float = Field(0.25, ge=0.0, le=1.0)
+    sample: int = Field(8, ge=0)
+    opening: int = Field(0, ge=0)
+    precision: Precision = "auto"
+
+
+class AlphaZeroAgent(Agent):
+    """Searches every position with its network; with 0 simulations plays the network's most probable action."""
+
+    config: AlphaZeroConfig
+    world: Game
+
+    def __init__(self, world: Game, config: AlphaZeroConfig, net: BoardNet, device: str = "cpu") -> None:
+        super().__init__(world, config)
+        self.evaluator = NetEvaluator(net, device)
+        self.searcher = Searcher(world, config, self.evaluator, threads=os.cpu_count() or 1)
+
+    def search(self, positions: Positions) -> Found:
+        """Policy [B, A], value [B] of the seat to act, and choice [B]."""
+        if not self.config.simulations:
+            logits, values = self.evaluator.answer(positions.observations)
+            policy = probabilities(logits, positions.legal)
+            return Found(policy, values.astype(np.float64), greedy_legal(logits, positions.legal))
+        if positions.states is None:
+            raise UserError(f"alphazero needs the state of the game, and {self.world.id} hides it")
+        with single_threaded():
+            return self.searcher.search(
+                np.ascontiguousarray(positions.states), np.ascontiguousarray(positions.plies), positions.seeds
+            )
+
+    def act(self, positions: Positions) -> Ints:
+        return self.search(positions).choices
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        found = self.search(positions)
+        return Evaluation(found.policy, found.values)
+
+
+class AlphaZero(Learner):
+    """Learns from self-play; a position is one move of self-play that was searched and learned from."""
+
+    config_class = AlphaZeroConfig
+    unit = "positions"
+    default_steps = 300_000
+    config: AlphaZeroConfig
+    world: Game
+
+    def __init__(self, task: Task, config: AlphaZeroConfig | None = None) -> None:
+        super().__init__(task, config)
+        c = self.config
+        self.steps = 0
+        net: BoardNet = seeded(derive(task.seed, "net"), BoardNet, self.world, c.channels, c.blocks, c.hidden)
+        layout: Any = torch.channels_last if c.blocks else torch.contiguous_format
+        self.net: BoardNet = net.to(task.device).to(memory_format=layout)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
+        self.window = Window(self.world, c.window)
+        self.rng = generator(task.seed, "window")
+        search = c.model_copy(update={"simulations": c.self_play})
+        play = PlayConfig(c.sample, c.opening)
+        share = -(-c.games // c.shards)
+        self.shards = [
+            SelfPlay(self.world, share, search, play, derive(task.seed, "shard", i)) for i in range(c.shards)
+        ]
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        c = self.config
+        while self.steps < budget.steps:
+            evaluate = NetEvaluator(self.net, self.task.device, c.precision)
+            playing = [thread_pool().submit(shard.play, evaluate, c.moves) for shard in self.shards]
+            metrics = self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
+            played = [future.result() for future in playing]
+            lessons = joined([part for part, _ in played], self.world)
+            self.window.add(lessons)
+            self.steps += c.moves * sum(shard.games for shard in self.shards)
+            games, plies, first = (sum(sums[key] for _, sums in played) for key in ("games", "plies", "first"))
+            if games:
+                metrics |= {"games": games, "length": plies / games, "first seat wins": first / games}
+            require_finite(self.steps, metrics)
+            yield Progress(self.steps, metrics)
+
+    def _train(self, rate: float) -> dict[str, float]:
+        """One iteration's share of gradient descent on the window; the mean losses."""
+        c = self.config
+        if len(self.window) < c.batch:
+            return {}
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        updates = max(1, round(c.moves * c.games * c.reuse / c.batch))
+        losses = [self._update() for _ in range(updates)]
+        names = ("loss/policy", "loss/value")
+        return dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
+
+    def _update(self) -> torch.Tensor:
+        c, device = self.config, self.task.device
+        seen, policy, outcome, value = (torch.from_numpy(a).to(device) for a in self.window.sample(c.batch, self.rng))
+        if c.blocks:
+            seen = seen.contiguous(memory_format=torch.channels_last)
+        self.net.train()
+        logits, expected = self.net(seen)
+        policy_loss = ops.policy_loss(logits, policy)
+        value_loss = ops.value_loss(expected, ops.mixed_target(outcome, value, c.blend))
+        self.optimiser.zero_grad()
+        (policy_loss + c.value_weight * value_loss).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return torch.stack([policy_loss, value_loss]).detach()
+
+    @property
+    def agent(self) -> Agent:
+        return self.restore(self.world, self.config, self.weights())
+
+    def weights(self) -> Arrays:
+        return module_arrays(self.net)
+
+    @classmethod
+    def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
+        net = seeded(0, BoardNet, world, config.channels, config.blocks, config.hidden)
+        load_module(net, weights)
+        return AlphaZeroAgent(world, config, net)  # type: ignore[arg-type]
+
+    def snapshot(self) -> dict[str, Any]:
+        shards = {f"shard{i}/{k}": v for i, s in enumerate(self.shards) for k, v in s.snapshot().items()}
+        return {
+            **module_arrays(self.net, "net/"),
+            **adam_arrays(self.optimiser),
+            **{f"window/{name}": value for name, value in self.window.snapshot().items()},
+            **shards,
+            "rng": self.rng.bit_generator.state,
+            "steps": self.steps,
+        }
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        load_module(self.net, snapshot, "net/")
+        load_adam(self.optimiser, snapshot)
+        self.window.resume({k[7:]: v for k, v in snapshot.items() if k.startswith("window/")})
+        for i, shard in enumerate(self.shards):
+            name = f"shard{i}/"
+            shard.resume({k[len(name) :]: v for k, v in snapshot.items() if k.startswith(name)})
+        self.rng.bit_generator.state = snapshot["rng"]
+        self.steps = int(snapshot["steps"])
