@@ -181,6 +181,7 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, may be repeated")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the run")] = None,
     resume: Annotated[bool, typer.Option(help="go on from the last checkpoint")] = False,
+    keep: Annotated[int | None, typer.Option(help="every so many steps, keep the agent as it is then", min=1)] = None,
 ) -> None:
     """Train an agent and save it, with curves on the screen and in TensorBoard."""
     from elodrome.agents.agent import check_device
@@ -202,6 +203,7 @@ def train(
             options=options,
             out=out,
             resume=resume,
+            keep=keep,
             on_progress=lambda p, total: bars.update(
                 task, completed=p.step, total=total, note="  ".join(f"{k} {v:.4g}" for k, v in p.metrics.items())
             ),

@@ -1,7 +1,8 @@
 """Training: a learner driven to its budget, with curves, checkpoints, and a clean way to stop and go on.
 
 A run lives in one folder: ``agent.json`` and ``weights.safetensors`` (the acting agent), ``checkpoint.safetensors``
-(all that resuming needs), ``learning.jsonl`` (one line per report) and TensorBoard event files.
+(all that resuming needs), ``learning.jsonl`` (one line per report), TensorBoard event files, and, where asked for,
+``kept/STEPS`` with the agent as it was on the way.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from elodrome.envs.game import World
 from elodrome.errors import Diverged, UserError
 
 CURVES = "learning.jsonl"
+KEPT = "kept"
 CHECKPOINT_SECONDS = 20.0
 
 
@@ -66,9 +68,12 @@ def train(
     resume: bool = False,
     on_progress: Callable[[Progress, int], None] | None = None,
     tensorboard: bool = True,
+    keep: int | None = None,
     notes: dict[str, Any] | None = None,
 ) -> TrainingResult:
     """Train an agent of kind ``name`` for ``steps`` of its own unit and save it.
+
+    keep: every so many steps the agent as it is then goes to a folder of its own, for opponents of several strengths.
 
     With ``resume`` it goes on from the last checkpoint, exactly as if it had not been stopped. Raises UserError for
     bad input or a folder that already holds a run, Stopped on Ctrl-C (after a checkpoint), Diverged when a loss is
@@ -76,7 +81,7 @@ def train(
     """
     learner = make_learner(name, Task(world, seed, device), options or {})
     with single_threaded():
-        return _drive(learner, name, steps, out, resume, options or {}, on_progress, tensorboard, notes or {})
+        return _drive(learner, name, steps, out, resume, options or {}, on_progress, tensorboard, keep, notes or {})
 
 
 def _drive(
@@ -88,6 +93,7 @@ def _drive(
     options: dict[str, Any],
     on_progress: Callable[[Progress, int], None] | None,
     tensorboard: bool,
+    keep: int | None,
     notes: dict[str, Any],
 ) -> TrainingResult:
     world, seed, device = learner.world, learner.task.seed, learner.task.device
@@ -104,7 +110,14 @@ def _drive(
     saved_at = started
     latest = Progress(done)
     writer = _Curves(folder, name, done, tensorboard)
+    offset = writer.offset
+
+    def save(where: Path, step: int) -> None:
+        seconds = offset + time.perf_counter() - started
+        save_agent(learner, name, where, step, {"seconds": round(seconds, 2), "device": device, **notes})
+
     try:
+        before = done
         for latest in learner.learn(Budget(total)):
             bad = [key for key, value in latest.metrics.items() if math.isnan(value)]
             if bad:
@@ -112,6 +125,9 @@ def _drive(
             writer.write(latest, time.perf_counter() - started)
             if on_progress:
                 on_progress(latest, total)
+            if keep and latest.step // keep > before // keep:
+                save(folder / KEPT / str(latest.step), latest.step)
+            before = latest.step
             if time.perf_counter() - saved_at > CHECKPOINT_SECONDS:
                 save_checkpoint(folder, latest.step, learner.snapshot())
                 saved_at = time.perf_counter()
@@ -125,8 +141,8 @@ def _drive(
     finally:
         writer.close()
     save_checkpoint(folder, latest.step, learner.snapshot())
+    save(folder, latest.step)
     seconds = time.perf_counter() - started
-    save_agent(learner, name, folder, latest.step, {"seconds": round(seconds, 2), "device": device, **notes})
     return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -64,7 +64,8 @@ class BoardNet(nn.Module):
                 layers += [nn.Linear(size, width), nn.ReLU()]
                 size = width
             self.tower = nn.Sequential(*layers)
-            self.policy, self.value = nn.Linear(size, actions), nn.Linear(size, 1)
+            self.policy: nn.Module = nn.Linear(size, actions)
+            self.value: nn.Module = nn.Linear(size, 1)
             return
         cells = shape[1] * shape[2]
         self.extra = actions - cells  # 0: cells alone, 1: and a pass
@@ -93,7 +94,7 @@ class BoardNet(nn.Module):
         if not self.on_board:
             return self.policy(torch.relu(self.look(x)).flatten(1)), value
         whole = self.whole(x.mean((2, 3)))
-        channels = self.policy.in_channels
+        channels = x.shape[1]
         look = torch.relu(self.look(x) + whole[:, :channels, None, None])
         return torch.cat([self.policy(look).flatten(1), whole[:, channels:]], dim=1), value
 
@@ -102,7 +103,8 @@ def _fold(module: nn.Module) -> None:
     """Fold every normalisation into the convolution before it, in place."""
     for name, child in module.named_children():
         if isinstance(child, _Normed):
-            setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))  # type: ignore[type-var]
+            conv, norm = cast(nn.Conv2d, child[0]), cast(nn.BatchNorm2d, child[1])
+            setattr(module, name, fuse_conv_bn_eval(conv, norm))
         else:
             _fold(child)
 
@@ -129,10 +131,10 @@ class NetEvaluator:
         self.device = device
         half = precision == "bfloat16" or (precision == "auto" and bool(net.blocks) and fast_bfloat16(device))
         self.dtype = torch.bfloat16 if half else torch.float32
-        frozen = copy.deepcopy(net).eval().requires_grad_(False)
+        frozen: Any = copy.deepcopy(net).eval().requires_grad_(False)
         _fold(frozen)
         self.layout = torch.channels_last if net.blocks else torch.contiguous_format
-        self.net: Any = frozen.to(device=device, dtype=self.dtype, memory_format=self.layout)
+        self.net = frozen.to(device=device, dtype=self.dtype, memory_format=self.layout)
         self.chunk = CHUNK if device == "cpu" and net.blocks else 1 << 30
 
     def __call__(self, leaves: Leaves) -> tuple[Floats, Floats]:

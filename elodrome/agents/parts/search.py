@@ -104,13 +104,13 @@ class Forest:
         def bits(width: int) -> Any:
             return np.zeros((games, width), np.uint8)
 
-        self.tree = (
+        self.tree: tuple[Any, ...] = (
             *(ints(nodes), ints(nodes), ints(nodes), floats(nodes), bits(nodes), bits(nodes)),
             *(floats(edges), ints(edges), floats(edges), ints(edges), ints(edges), floats(edges)),
             *(ints(4), ints(depth), ints(depth)),
         )
         words = 0 if latent else world.row_words
-        self.leaves = (
+        self.leaves: tuple[Any, ...] = (
             *(np.zeros(games, np.int64) for _ in range(5)),
             np.zeros((games, words), np.int64),
             np.ones((games, actions), np.uint8),
@@ -194,7 +194,8 @@ class Forest:
         self.numbers[tree.NOISE] = self.config.noise if explore and not self.config.gumbel else 0.0
         self.gumbels[:] = 0.0
         if explore and self.config.gumbel:
-            words = mix64(mix64(seeds)[:, None] + np.arange(1, self.world.actions + 1, dtype=np.uint64))
+            column: Any = mix64(seeds)[:, None]
+            words = mix64(column + np.arange(1, self.world.actions + 1, dtype=np.uint64))
             unit: Reals = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
             self.gumbels[:size] = -np.log(-np.log(unit))
         return mix64(seeds + np.uint64(1))
