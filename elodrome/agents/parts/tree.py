@@ -525,6 +525,7 @@ def conclude(
     action outranks both, a proven worse one is out; ties are broken at random.
     """
     first_, size_, _count, value_, seat_, proven_, prior_, visits_, mean_, child_, action_, _r, _g, _e, _n = tree
+    solver = numbers[SOLVER] > 0.0
     for b in range(policy.shape[0]):
         prior, visits, mean, child = row(prior_, b), row(visits_, b), row(mean_, b), row(child_, b)
         proven, action, span = row(proven_, b), row(action_, b), row(spans, b)
@@ -533,7 +534,7 @@ def conclude(
         scale = 1.0 / (span[1] - span[0]) if span[1] > span[0] else 1.0
         known, hope, most, total = -np.inf, -np.inf, -1, 0
         for e in range(begin, end):
-            if child[e] >= 0 and proven[child[e]]:
+            if solver and child[e] >= 0 and proven[child[e]]:
                 known = max(known, mean[e])
             else:
                 total += visits[e]
@@ -560,7 +561,7 @@ def conclude(
             policy[b, a] = 0.0
         mass, best, most, ties = 0.0, -np.inf, -1, 0
         for e in range(begin, end):
-            certain = child[e] >= 0 and proven[child[e]]
+            certain = solver and child[e] >= 0 and proven[child[e]]
             if certain != sure or (certain and mean[e] < known - TIE):
                 continue
             score = 0.0
