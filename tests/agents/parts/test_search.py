@@ -209,9 +209,9 @@ def test_proofs_are_the_exact_values() -> None:
         worth = exact[tuple(state[:3].tolist())][state[2]]
         if forest.tree[5][b, 0] or worth:
             assert found.values[b] == worth
-        after = state.copy()
-        world.step(after, int(found.choices[b]), 0, np.zeros(2))
-        assert exact[tuple(after[:3].tolist())][state[2]] == worth
+        after, rewards = state.copy(), np.zeros(2)
+        world.step(after, int(found.choices[b]), 0, rewards)
+        assert (rewards + exact[tuple(after[:3].tolist())])[state[2]] == worth
 
 
 def test_a_kept_tree_is_the_subtree() -> None:
