@@ -147,6 +147,11 @@ def _look(game: Game, arrays: _Guarded, seat: int, found: Findings) -> bool:
             "observe",
             "observe must write a finite number into every element: the buffer may hold anything before",
         )
+        found.need(
+            not game.binary or bool(np.isin(seen[0], (0.0, 1.0)).all()),
+            "binary",
+            "binary is declared, but observe writes other numbers than 0 and 1; drop the claim",
+        )
     found.need(
         pure,
         "impure",

@@ -163,6 +163,7 @@ class Game(World):
 
     state_words: words of the row that change. constants: words laid behind them. outcomes: the largest K.
     stroll: ``engine.random_rows`` compiled with these very rules, where that is measured to pay (1.4 times as fast).
+    uniform_playout: whether ``playout`` moves uniformly among the legal actions, as the engines do without it.
     text: draws a state for people. look: for windows. describe: what a text policy is told of a state.
     Raises UserError when a rule is missing or the sizes make no sense.
     """
@@ -175,6 +176,7 @@ class Game(World):
     observe: Callable[[Words, int, Floats], None]
     chance: Callable[[Words, int, Reals], int] = no_chance
     playout: Callable[[Words, int, Reals], int] = no_playout
+    uniform_playout: bool = True
     stroll: Callable[..., None] | None = field(default=None, compare=False)
     outcomes: int = 1
     constants: Words = field(default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False)

@@ -39,6 +39,7 @@ BUILTIN = {
     for e in (
         Entry("tic_tac_toe", "elodrome.envs.boards.tic_tac_toe:tic_tac_toe", "three in a row on 3 x 3"),
         Entry("connect_four", "elodrome.envs.boards.connect_four:connect_four", "four in a row on 7 x 6, stones fall"),
+        Entry("go", "elodrome.envs.boards.go:go", "size=9,komi=7.5; area scoring, positional superko"),
         Entry("gridworld", "elodrome.envs.gridworlds.gridworld:gridworld", "any ASCII map: walls, slip, portals"),
         Entry("cliff_walking", "elodrome.envs.gridworlds.gridworld:cliff_walking", "4 x 12 with a cliff (notes 2.5.5)"),
         Entry("random_walk", "elodrome.envs.gridworlds.random_walk:random_walk", "19 states in a row"),
