@@ -23,6 +23,8 @@ from elodrome.seeding import U64, generator, mix64
 
 Ints = npt.NDArray[np.int64]
 
+RESIGN = -1_000_000  # what any agent may answer on a board instead of an action; no accident makes this number
+
 
 class Config(BaseModel):
     """Base of every algorithm's settings: frozen and validated; unknown or bad values are errors."""
@@ -36,7 +38,8 @@ class About(BaseModel):
     cls: the class's name. chapter: of the notes. players: seats of worlds that it can play (least, most).
     needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "zero_sum",
     "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that text policies can read).
-    fallible: answers may be no legal action (what a text policy says is parsed) and lose the game then.
+    "go" (a Go world). fallible: answers may be no legal action (what a text policy says is parsed) and lose the game
+    then. command: what stands behind the colon of its spec is a command line (another program plays).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,8 +47,11 @@ class About(BaseModel):
     chapter: str
     summary: str
     players: tuple[int, int] = (1, 99)
-    needs: tuple[Literal["state", "enumerable", "zero_sum", "perfect", "deterministic", "tokens", "text"], ...] = ()
+    needs: tuple[
+        Literal["state", "enumerable", "zero_sum", "perfect", "deterministic", "tokens", "text", "go"], ...
+    ] = ()
     fallible: bool = False
+    command: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,19 +170,22 @@ class Agent:
     """Base class of everything that acts. Override ``choose`` (one position) or ``act`` (a batch).
 
     An agent whose answer depends on earlier positions of the same game declares ``stateful = True`` and keeps its
-    memory by ``position.game``; ``forget`` is called when all games of a batch are new.
+    memory by ``position.game``; ``forget`` is called when all games of a batch are new. ``lanes`` is the largest
+    number of games that it plays well at once.
     """
 
     ABOUT: ClassVar[dict[str, Any]]
     config_class: ClassVar[type[Config]] = Config
     stateful: ClassVar[bool] = False
+    lanes: int = 256
 
     def __init__(self, world: World, config: Config | None = None) -> None:
         self.world = world
         self.config = self.config_class() if config is None else config
 
     def act(self, positions: Positions) -> Sequence[Any] | Ints:
-        """One action for each position, in order."""
+        """One action for each position, in order; in place of one, an exception says what went wrong with that
+        position alone."""
         return [self.choose(position) for position in positions]
 
     def choose(self, position: Position) -> Any:
@@ -189,6 +198,10 @@ class Agent:
 
     def forget(self) -> None:
         """Drop the memory of earlier games."""
+
+    def ended(self, game: int, state: Words, returns: Sequence[float]) -> str:
+        """Asked of stateful agents when the rules have ended a game that hides nothing; a remark for its record."""
+        return ""
 
 
 @dataclass(frozen=True)

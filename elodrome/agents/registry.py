@@ -1,7 +1,8 @@
 """Agents by name: a kind of ours (its file name is its id), a plugin, a file, or a saved agent.
 
 A spec is ``NAME[:key=value,...]``, a saved agent's folder (or the name it was saved under for this world), or
-``path/to/file.py:Class[:key=value,...]``. Listing reads each file's ``ABOUT`` literal and imports none of them.
+``path/to/file.py:Class[:key=value,...]``; where another program plays, it is ``NAME:[key=value,...:]COMMAND``. Listing
+reads each file's ``ABOUT`` literal and imports none of them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from elodrome.plugins import broken, discover, load_file
 
 GROUP = "elodrome.agents"
 FAMILIES = ("", "tabular", "value", "policy", "planning", "games", "text")
+_SETTINGS = re.compile(r"\w+=[^,:\s]+(,\w+=[^,:\s]+)*:")  # before a command line
+_PARTS = re.compile(r"""(?:"[^"]*"|'[^']*'|[^,])+""")
 ENUMERABLE = 20_000  # states; more make tables that nobody wants to wait for
 
 
@@ -136,6 +139,8 @@ def unfit(about: About, world: World) -> str | None:
             return "needs a world without dice"
         if need == "enumerable" and (not isinstance(world, Game) or _state_count(world) is None):
             return f"needs a world of at most {ENUMERABLE} states"
+        if need == "go" and world.id.partition(":")[0] != "go":
+            return "needs a Go world, such as go:size=9"
         if need == "tokens" and world.kind != "tokens":
             return "needs a token world"
         if need == "text" and world.kind != "tokens":
@@ -160,6 +165,11 @@ def find_kind(name: str) -> Kind:
 
 def parse_spec(spec: str) -> tuple[Kind, dict[str, Any]]:
     """A spec that names a kind or a file, as (kind, options)."""
+    if _commanded(spec):
+        start, _, rest = spec.partition(":")
+        settings = (_SETTINGS.match(rest) or [""])[0]
+        command = rest[len(settings) :].strip()
+        return builtin()[start], {**parse_options(spec, settings.rstrip(":")), "command": command}
     if ".py:" in spec:
         path, _, rest = spec.partition(".py:")
         attribute, _, options = rest.partition(":")
@@ -169,11 +179,19 @@ def parse_spec(spec: str) -> tuple[Kind, dict[str, Any]]:
     return find_kind(name), parse_options(spec, options)
 
 
+def _commanded(spec: str) -> bool:
+    """Whether a spec goes on with the command line of another program."""
+    kind = builtin().get(spec.partition(":")[0])
+    return kind is not None and kind.about.command
+
+
 def split_specs(text: str) -> tuple[str, ...]:
-    """Specs from one comma-separated line: a part that is key=value belongs to the spec before it."""
+    """Specs from one comma-separated line: a part that is key=value belongs to the spec before it, and a comma in
+    quotes (of a command) separates nothing."""
     specs: list[str] = []
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        if specs and ":" in specs[-1] and re.fullmatch(r"\w+=[^:]*", part):
+    for part in filter(None, (p.strip() for p in _PARTS.findall(text))):
+        option = r"\w+=.*" if specs and _commanded(specs[-1]) else r"\w+=[^:]*"
+        if specs and ":" in specs[-1] and re.fullmatch(option, part):
             specs[-1] += f",{part}"
         else:
             specs.append(part)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Agent, Ints, Positions, ply_seeds
+from elodrome.agents.agent import RESIGN, Agent, Ints, Positions, ply_seeds
 from elodrome.arena.elo import EloDifference, elo_difference
 from elodrome.arena.record import GameJob, GameRecord, Termination, scores_of
 from elodrome.envs.game import Mask, World
@@ -51,14 +51,15 @@ def play_games(
     jobs: Sequence[GameJob],
     on_game: Callable[[GameRecord], None] | None = None,
 ) -> list[GameRecord]:
-    """Play all jobs, ``CHUNK`` at a time; the records in the order of the jobs.
+    """Play all jobs, ``CHUNK`` at a time (fewer where an agent says so); the records in the order of the jobs.
 
-    An agent that raises, or answers with something that is no legal action, loses that game with its reason on
-    record; the other games go on. ``on_game`` is called as each game ends.
+    An agent that raises (TimeoutError: it was too slow), or answers with something that is no legal action, loses that
+    game with its reason on record; the other games go on. ``on_game`` is called as each game ends.
     """
     records: list[GameRecord] = []
-    for start in range(0, len(jobs), CHUNK):
-        records += _Batch(world, agents, labels, jobs[start : start + CHUNK], on_game).play()
+    chunk = max(1, min([CHUNK, *(agent.lanes for agent in agents)]))
+    for start in range(0, len(jobs), chunk):
+        records += _Batch(world, agents, labels, jobs[start : start + chunk], on_game).play()
     return records
 
 
@@ -136,16 +137,19 @@ class _Batch:
             answers = self._ask(int(agent), live[asked], seats[asked], legal[asked])
             for i, answer in zip(asked, answers, strict=True):
                 lane, seat = int(live[i]), int(seats[i])
-                problem = answer if isinstance(answer, _Failure) else _refuse(answer, legal[i], self.world)
+                problem = _problem(answer, legal[i], self.world)
                 if problem is None:
                     actions[i] = int(answer)
                     self.acted[lane, seat] = True
                     if lane in self.failed:
                         going[i] = False
                     continue
+                if problem.kind == "resign" and lane in self.failed:  # it works, and the other had failed before
+                    going[i] = False
+                    continue
                 self.failed.setdefault(lane, {})[seat] = (problem.kind, problem.reason)
                 others = [s for s in range(self.world.players) if s != seat]
-                if self.solo or problem.kind == "illegal" or all(self._settled(lane, s) for s in others):
+                if self.solo or problem.kind in ("illegal", "resign") or all(self._settled(lane, s) for s in others):
                     going[i] = False
                 else:
                     actions[i] = _random_legal(legal[i : i + 1], self._seeds(live[i : i + 1], seats[i : i + 1]))[0]
@@ -172,7 +176,7 @@ class _Batch:
                 return answers
             failure = _Failure("crash", f"act returned {len(answers)} actions for {len(lanes)} positions")
         except Exception as error:
-            failure = _Failure("crash", f"{type(error).__name__}: {error}"[:500])
+            failure = _Failure.of(error)
         if len(lanes) == 1:
             return [failure]
         single = (self._ask(agent, lanes[i : i + 1], seats[i : i + 1], legal[i : i + 1]) for i in range(len(lanes)))
@@ -201,6 +205,13 @@ class _Batch:
             returns = [float(r) for r in self.returns[first]]
             failed = self.failed.get(first, {})
             cut = bool(self.table.truncated[first])
+        verdict = _verdict(returns, failed, cut)
+        if verdict["termination"] == "resign":  # as good as lost by the rules: nobody failed
+            least, most = self.world.return_range
+            returns = [least if seat in failed else most for seat in range(len(returns))]
+            verdict |= {"culprit": None, "reason": f"{self.world.seat_name(verdict['culprit'])} resigned"}
+        elif verdict["termination"] in ("win", "draw") and not self.solo:
+            verdict["reason"] = self._remarks(first, job.seats)
         record = GameRecord(
             id=job.id,
             env=self.world.id,
@@ -210,11 +221,23 @@ class _Batch:
             opening=job.opening,
             moves=tuple(tuple(self.moves[n]) for n in lanes),
             returns=tuple(returns),
-            **_verdict(returns, failed, cut),
+            **verdict,
         )
         self.records[j] = record
         if self.on_game:
             self.on_game(record)
+
+    def _remarks(self, lane: int, seats: Sequence[int]) -> str:
+        """What agents that remember games have to say of one that the rules have ended."""
+        states = self.table.states(np.array([lane]))
+        remarks = []
+        for agent in (self.agents[a] for a in seats):
+            if agent.stateful and states is not None and self.world.information == "perfect":
+                try:
+                    remarks.append(agent.ended(lane, states[0].copy(), self.returns[lane].tolist()))
+                except Exception as error:  # the result stands, whatever they say
+                    remarks.append(f"{type(error).__name__}: {error}"[:200])
+        return "; ".join(filter(None, remarks))
 
 
 @dataclass(frozen=True)
@@ -222,11 +245,23 @@ class _Failure:
     kind: Termination
     reason: str
 
+    @classmethod
+    def of(cls, error: Exception) -> _Failure:
+        """What an agent raised."""
+        kind: Termination = "time-out" if isinstance(error, TimeoutError) else "crash"
+        return cls(kind, f"{type(error).__name__}: {error}"[:500])
 
-def _refuse(answer: Any, legal: Mask, world: World) -> _Failure | None:
+
+def _problem(answer: Any, legal: Mask, world: World) -> _Failure | None:
     """What is wrong with an answer, or None for a legal action. Only integers are actions: no None, no float."""
+    if isinstance(answer, _Failure):
+        return answer
+    if isinstance(answer, Exception):
+        return _Failure.of(answer)
     if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, (int, np.integer)):
         return _Failure("illegal", f"answered {answer!r:.80} ({type(answer).__name__}), not an action")
+    if answer == RESIGN and world.kind == "board":
+        return _Failure("resign", "resigned")
     if not 0 <= answer < len(legal):
         return _Failure("illegal", f"answered {answer}, not an action from 0 to {len(legal) - 1}")
     if not legal[answer]:

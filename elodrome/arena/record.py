@@ -12,9 +12,9 @@ from elodrome.envs.game import World
 from elodrome.envs.table import Table
 from elodrome.errors import IllegalAction, UserError
 
-# win, draw: decided by the rules. length: cut by max_steps. illegal, crash: a seat failed and lost.
-# void: nobody could be shown to work, so nobody wins.
-Termination = Literal["win", "draw", "length", "illegal", "crash", "void"]
+# win, draw: decided by the rules. length: cut by max_steps. resign: a seat gave up. illegal, crash, time-out: a seat
+# failed and lost. void: nobody could be shown to work, so nobody wins.
+Termination = Literal["win", "draw", "length", "resign", "illegal", "crash", "time-out", "void"]
 
 
 class GameJob(BaseModel):
@@ -33,7 +33,7 @@ class GameJob(BaseModel):
 class GameRecord(BaseModel):
     """One finished game. agents: labels by seat. moves: one list of actions, or one per agent in a solo world (the
     first ``opening`` of each are the random opening). returns and scores by seat: 1 win, 0.5 draw, 0 loss; a void
-    game has no scores."""
+    game has no scores. culprit is the seat that failed, reason why it did, or a remark on a game that ended well."""
 
     model_config = ConfigDict(frozen=True)
     id: str

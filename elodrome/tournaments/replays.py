@@ -17,7 +17,7 @@ FRAMES = 400  # of one game; a walk without end would fill the page
 def featured(records: Sequence[GameRecord], ranking: Sequence[str]) -> list[tuple[GameRecord, int]]:
     """Games worth a look, each with the stream to show: the best agent against each of the others, the longest that was
     won; in solo worlds of each agent the game whose return is its median."""
-    sound = [r for r in records if r.termination in ("win", "draw", "length") and r.plies]
+    sound = [r for r in records if r.termination in ("win", "draw", "length", "resign") and r.plies]
     chosen: list[tuple[GameRecord, int]] = []
     if any(len(r.moves) > 1 for r in sound):
         for agent in ranking:
@@ -27,7 +27,7 @@ def featured(records: Sequence[GameRecord], ranking: Sequence[str]) -> list[tupl
         return chosen[:SHOWN]
     for other in ranking[1:]:
         games = [r for r in sound if set(r.agents) == {ranking[0], other}]
-        games.sort(key=lambda r: (r.termination == "win", r.plies, r.id))
+        games.sort(key=lambda r: (r.termination in ("win", "resign"), r.plies, r.id))
         chosen += [(r, 0) for r in games[-1:]]
     return chosen[:SHOWN]
 
@@ -89,7 +89,8 @@ def _result(record: GameRecord, stream: int, world: World) -> str:
         ended = "cut at the limit of steps" if record.termination == "length" else "the end was reached"
         steps, value = len(record.moves[stream]), _signed(record.returns[stream])
         return f"{record.agents[stream]}: {steps} steps, return {value}; {ended}"
-    if record.termination == "win":
+    if record.termination in ("win", "resign"):
         best = int(np.argmax(record.scores))
-        return f"{record.agents[best]} wins as {world.seat_name(best)} after {record.plies} moves"
+        how = "by resignation " if record.termination == "resign" else ""
+        return f"{record.agents[best]} wins as {world.seat_name(best)} {how}after {record.plies} moves"
     return f"a draw after {record.plies} moves" if record.termination == "draw" else "cut at the limit of moves"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from elodrome.agents.agent import Agent, Evaluation, Positions
+from elodrome.agents.agent import RESIGN, Agent, Evaluation, Positions
 from elodrome.agents.registry import make_agent
 from elodrome.arena.ui.advice import Choice, choices, opinion_of
 from elodrome.arena.ui.archive import Archive, snapshot
@@ -162,6 +162,9 @@ class Director:
         _, action = answer.value
         if isinstance(action, (bool, np.bool_)) or not isinstance(action, (Integral, np.integer)):
             self._fail(f"{label} answered {action!r:.60}, which is no action")
+            return
+        if action == RESIGN:
+            self._fail(f"{label} resigns")
             return
         try:
             self.session.play(int(action))
