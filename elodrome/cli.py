@@ -225,6 +225,7 @@ def match(
     seed: Seed = 0,
     opening: Annotated[int, typer.Option(help="random plies before the agents take over")] = 0,
     keep: Annotated[bool, typer.Option(help="keep the games for `elodrome ladder`")] = True,
+    sgf: Annotated[Path | None, typer.Option(help="folder for the games as SGF files (Go)")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Play two agents against each other."""
@@ -233,6 +234,10 @@ def match(
     from elodrome.seeding import derive
     from elodrome.tournaments.runner import identity
 
+    if sgf is not None:
+        from elodrome.arena.sgf import go_world, write_games
+
+        go_world(_world(env))
     with progress_bars() as bars:
         task = bars.add_task(f"{spec_a} - {spec_b}", total=games, note="")
         result = play_match(
@@ -243,6 +248,8 @@ def match(
         who = [identity(spec, result.world) for spec in (spec_a, spec_b)]
         prefix = f"match:{result.env}:{spec_a}:{spec_b}:{derive(seed, opening, *who):016x}:"
         Store(default_store()).add([r.model_copy(update={"id": prefix + r.id}) for r in result.records])
+    if sgf is not None:
+        write_games(result.records, result.world, sgf)
     summary = result.summary()
     if as_json:
         print_json(summary)
@@ -263,6 +270,8 @@ def match(
     print(f"mean returns {means}; terminations {summary['terminations']}; {summary['duplicate_games']} repeated games")
     for who, reasons in summary["failures"].items():
         print(f"{who} failed: " + "; ".join(f"{reason} ({count} x)" for reason, count in reasons.items()))
+    for remark, count in summary.get("remarks", {}).items():
+        print(f"{remark} ({count} x)")
     if "note" in summary:
         print(summary["note"])
 
@@ -375,6 +384,22 @@ def watch(
     from elodrome.arena.ui.window import watch as run
 
     run(_world(env), specs)
+
+
+@app.command()
+def gtp(
+    spec: Spec,
+    env: Annotated[str, typer.Option("--env", help="Go world to begin with; `boardsize` and `komi` change it")] = "go",
+    seed: Seed = 0,
+) -> None:
+    """Make an agent a Go engine: the Go Text Protocol on stdin and stdout."""
+    from contextlib import redirect_stdout
+
+    from elodrome.arena.gtp import GtpServer, serve
+
+    out = sys.stdout
+    with redirect_stdout(sys.stderr):  # whatever an agent prints is no answer
+        serve(GtpServer(spec, env, seed), sys.stdin, out)
 
 
 @app.command()

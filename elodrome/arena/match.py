@@ -344,6 +344,8 @@ class MatchResult:
             if record.culprit is not None:
                 failures[self.agents[0 if record.culprit == self._seat(index) else 1]][record.reason] += 1
         games = len(self.records)
+        ended_well = ("win", "draw")
+        remarks = Counter(r.reason for r in self.records if r.reason and r.termination in ended_well)
         document: dict[str, Any] = {
             "env": self.env,
             "agents": list(self.agents),
@@ -353,6 +355,7 @@ class MatchResult:
             "mean_return": [float(np.mean(r)) if r else None for r in returns],
             "terminations": dict(sorted(Counter(r.termination for r in self.records).items())),
             "failures": {label: dict(c.most_common(5)) for label, c in failures.items() if c},
+            **({"remarks": dict(remarks.most_common(5))} if remarks else {}),
             "elo_difference": elo.value,
             "elo_interval": [elo.low, elo.high],
             "duplicate_games": self.duplicates,

@@ -75,7 +75,7 @@ def program(command: str) -> list[str]:
     except ValueError as error:
         raise UserError(f"command {command!r}: {error}") from error
     if not words:
-        raise UserError("no command; name the engine's, as in: gtp:gnugo --mode gtp --level 10")
+        raise UserError("no command; name the engine's, as in: gtp:gnugo --mode gtp")
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_GAMES])
     found = shutil.which(words[0], path=path)
     if found is None:
