@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from elodrome.agents.parts.search import Leaves
+from elodrome.agents.parts.threads import settle_worker
 from elodrome.envs.game import Floats, World
 from elodrome.errors import UserError
 
@@ -142,6 +143,7 @@ class NetEvaluator:
 
     def answer(self, observations: Floats) -> tuple[Floats, Floats]:
         """Logits [k, A] and values [k] of observations [k, C, H, W], as float32."""
+        settle_worker()
         logits, values = [], []
         with torch.inference_mode():
             for start in range(0, len(observations), self.chunk):

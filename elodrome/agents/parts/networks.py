@@ -122,12 +122,16 @@ def adam_arrays(optimiser: torch.optim.Optimizer, prefix: str = "adam/") -> Arra
 
 
 def load_adam(optimiser: torch.optim.Optimizer, arrays: dict[str, Any], prefix: str = "adam/") -> None:
-    """Put back what ``adam_arrays`` took."""
+    """Put back what ``adam_arrays`` took, laid out in memory as the parameters are: the fused step trusts in that."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, array in arrays.items():
         if key.startswith(prefix):
             index, name = key[len(prefix) :].split("/")
-            state.setdefault(int(index), {})[name] = torch.from_numpy(np.array(array))
+            tensor, parameter = torch.from_numpy(np.array(array)), parameters[int(index)]
+            if tensor.shape == parameter.shape:
+                tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+            state.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

@@ -1,0 +1,95 @@
+"""AlphaZero: learns tic-tac-toe from nothing, and goes on after a stop as if there had been none."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from elodrome import make_env
+from elodrome.agents.agent import Agent, Budget, Positions, Task
+from elodrome.agents.planning.alphazero import AlphaZero, AlphaZeroConfig
+from elodrome.envs.game import Game
+from elodrome.envs.table import CompiledTable
+from elodrome.seeding import streams
+
+
+def trained(world_id: str, steps: int, **options: Any) -> AlphaZero:
+    learner = AlphaZero(Task(make_env(world_id), 1), AlphaZeroConfig(**options))
+    for _ in learner.learn(Budget(steps)):
+        pass
+    return learner
+
+
+def losses_against_every_reply(agent: Agent, world: Game, seat: int) -> int:
+    """Play every line in which the agent answers as it does and the other seat does everything; the lines lost."""
+    frontier, lost = [np.array(world.template)], 0
+    world.reset(frontier[0], 0)
+    for ply in range(world.max_steps):
+        table = CompiledTable(world, max(1, len(frontier)))
+        for row, state in enumerate(frontier):
+            table.put(row, state, ply)
+        rows = np.arange(len(frontier))
+        if ply % 2 == seat:
+            chosen = [[int(a)] for a in agent.act(Positions.at(table, rows, streams(ply, len(rows))))]
+        else:
+            chosen = [np.flatnonzero(mask).tolist() for mask in table.legal(rows)]
+        following = {}
+        for state, actions in zip(frontier, chosen, strict=True):
+            for action in actions:
+                after, rewards = state.copy(), np.zeros(2)
+                world.step(after, action, 0, rewards)
+                lost += rewards[seat] < 0
+                if world.player(after) >= 0:
+                    following[after.tobytes()] = after
+        frontier = list(following.values())
+        if not frontier:
+            break
+    return lost
+
+
+@pytest.mark.parametrize("gumbel", [False, True])
+def test_it_learns_tic_tac_toe_from_nothing(gumbel: bool) -> None:
+    """A short run; the network alone stands its ground against most lines, its search against all of them."""
+    learner = trained("tic_tac_toe", 30_000, gumbel=gumbel, simulations=50, precision="float32")
+    world = learner.world
+    for seat in (0, 1):
+        assert losses_against_every_reply(learner.agent, world, seat) == 0
+    untrained = AlphaZero(Task(world, 1), AlphaZeroConfig(simulations=0)).agent
+    raw = learner.restore(world, AlphaZeroConfig(simulations=0), learner.weights())
+    taught, before = (sum(losses_against_every_reply(a, world, s) for s in (0, 1)) for a in (raw, untrained))
+    assert taught < before / 4
+
+
+@pytest.mark.parametrize("options", [{"gumbel": True, "shards": 2}, {"blocks": 1, "channels": 4}])
+def test_it_goes_on_after_a_stop_as_without(options: dict[str, Any]) -> None:
+    world = make_env("connect_four")
+    settings = AlphaZeroConfig(games=16, moves=12, self_play=4, batch=32, window=500, **options)
+
+    def run() -> tuple[AlphaZero, Any]:
+        learner = AlphaZero(Task(world, 3), settings)
+        return learner, learner.learn(Budget(16 * 12 * 8))
+
+    one, progress = run()
+    for _ in range(5):
+        next(progress)
+    other, _ = run()
+    other.resume({k: (v.copy() if isinstance(v, np.ndarray) else v) for k, v in one.snapshot().items()})
+    ends = [list(progress), list(other.learn(Budget(16 * 12 * 8)))]
+    assert ends[0] == ends[1]
+    assert len(ends[0]) == 3
+    for name, array in one.weights().items():
+        np.testing.assert_array_equal(array, other.weights()[name])
+
+
+def test_the_agent_takes_wins_and_blocks_losses_untrained() -> None:
+    """Two hundred simulations see two plies ahead whatever the network says."""
+    world = make_env("connect_four")
+    assert isinstance(world, Game)
+    agent = AlphaZero(Task(world, 0), AlphaZeroConfig(simulations=200)).agent
+    table = world.table(2)
+    table.reset(np.arange(2), streams(0, 2))
+    for column in (0, 1, 0, 1, 0):  # row 0: Yellow must block column 0
+        table.step(np.array([0]), np.array([column]))
+    for column in (0, 1, 0, 1, 0, 1):  # row 1: Red wins at column 0
+        table.step(np.array([1]), np.array([column]))
+    assert agent.act(Positions.at(table, np.arange(2), streams(1, 2))).tolist() == [0, 0]
