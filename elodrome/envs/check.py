@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs import engine
-from elodrome.envs.check_rules import Findings, check_rules
+from elodrome.envs.check_rules import Findings, check_rules, check_symmetries
 from elodrome.envs.game import Game, World, no_playout
 from elodrome.envs.table import BatchEnv, CompiledTable, Table
 from elodrome.errors import IllegalAction, UserError
@@ -26,7 +26,6 @@ ALONE = (GAMES - 1, 0)  # of them, played a second time alone
 PLIES = 4000  # of a game that are looked at
 PLAYOUTS = 4000  # random games of each side of the comparison
 SOUND_PLAYOUTS = 100  # of them, looked at one by one
-SYMMETRIC_PLIES = 300
 STROLL_STEPS = 100
 ALPHA = 1e-4  # chance that a right playout is refused
 
@@ -46,7 +45,7 @@ def check_env(world: World, name: str | None = None, *, seed: int = 0) -> list[s
     if not found.lines:
         parts = [("table", lambda: _table(world, found, seed)), ("make_env", lambda: _rebuild(world, name, found))]
         if isinstance(world, Game):
-            parts.append(("symmetries", lambda: _symmetries(game, found, seed)))
+            parts.append(("symmetries", lambda: check_symmetries(game, found, seed)))
             parts.append(("playout", lambda: _playout(game, found, seed)))
             parts.append(("stroll", lambda: _stroll(game, found, seed)))
             parts.append(("drawing", lambda: _drawing(game, found)))
@@ -282,60 +281,6 @@ def _sound_playout(game: Game, where: str, state: Any, found: Findings, seed: in
             f"playout from {where} gives the returns {returns}; they must be finite, lie in return_range "
             f"{game.return_range} and sum to 0 where zero_sum is declared",
         )
-
-
-def _symmetries(game: Game, found: Findings, seed: int) -> None:
-    """Random games played along with their transformed ones: the same game, seen transformed."""
-    if game.symmetries is None:
-        return
-    if not found.need(
-        not game.has_chance, "symmetries", "symmetries of a world with dice cannot be checked; drop them"
-    ):
-        return
-    cells, actions = game.symmetries.cells, game.symmetries.actions
-    identity = np.array_equal(cells[0], np.arange(cells.shape[1])) and np.array_equal(
-        actions[0], np.arange(game.actions)
-    )
-    right = all(np.array_equal(np.sort(row), np.arange(len(row))) for table in (cells, actions) for row in table)
-    if not found.need(
-        identity and right, "symmetries", "symmetries: each must be a permutation, the first of them the identity"
-    ):
-        return
-    kinds, rng = len(cells), generator(seed, "check symmetries", game.id)
-    turned = np.argsort(actions, 1)  # [S, A]: what action a here is there
-    table, rows = CompiledTable(game, kinds), np.arange(kinds)
-    plies = 0
-    while plies < SYMMETRIC_PLIES:
-        table.reset(rows, streams(seed, kinds))
-        for _ in range(game.max_steps):
-            masks = table.legal(rows)
-            found.need(
-                bool((np.take_along_axis(masks, turned, 1) == masks[0]).all()),
-                "symmetries mask",
-                "symmetries: in a transformed game other actions are legal; mend symmetries.actions or drop it",
-            )
-            for seat in range(game.players):
-                seen = table.observe(rows, np.full(kinds, seat)).reshape(kinds, game.observation_shape[0], -1)
-                right = all(np.array_equal(seen[s], seen[0][:, cells[s]]) for s in range(kinds))
-                found.need(
-                    right,
-                    "symmetries observation",
-                    "symmetries: a transformed game does not show the transformed observation; mend symmetries.cells",
-                )
-            if found.lines:
-                return
-            action = int(rng.choice(np.flatnonzero(masks[0])))
-            rewards = table.step(rows, turned[:, action].copy())
-            plies += 1
-            found.need(
-                bool((rewards == rewards[0]).all() and (table.seats == table.seats[0]).all()),
-                "symmetries rewards",
-                "symmetries: a transformed game ends otherwise than the game itself; drop symmetries",
-            )
-            if table.seats[0] < 0 or found.lines:
-                break
-        if found.lines:
-            return
 
 
 def _stroll(game: Game, found: Findings, seed: int) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs.game import Game
-from elodrome.seeding import generator
+from elodrome.envs.table import CompiledTable
+from elodrome.seeding import generator, streams
 
 RULED = 300  # positions in which every rule is called
+SYMMETRIC_PLIES = 300
 _GUARD = 8
 
 
@@ -179,6 +181,52 @@ def _twice(game: Game, arrays: _Guarded, action: int, outcome: int, found: Findi
         "step changes the constants behind state_words; keep what changes in the first state_words words",
     )
     found.need(bool(np.isfinite(rewards).all()), "rewards", f"step gives the rewards {rewards}; they must be finite")
+
+
+def check_symmetries(game: Game, found: Findings, seed: int) -> None:
+    """Random games beside their transformed ones: the same game, seen transformed."""
+    if game.symmetries is None:
+        return
+    cells, actions = game.symmetries.cells, game.symmetries.actions
+    found.need(not game.has_chance, "symmetries", "symmetries of a world with dice cannot be checked; drop them")
+    found.need(
+        all((table[0] == np.arange(table.shape[1])).all() for table in (cells, actions))
+        and all((np.sort(table, 1) == np.arange(table.shape[1])).all() for table in (cells, actions)),
+        "symmetries",
+        "symmetries: each must be a permutation, the first of them the identity",
+    )
+    if "symmetries" in found.lines:
+        return
+    turned = np.argsort(actions, 1)  # [S, A]: what an action here is called there
+    table, rows = CompiledTable(game, len(cells)), np.arange(len(cells))
+    rng = generator(seed, "check symmetries", game.id)
+    right = True
+    for _ in range(SYMMETRIC_PLIES):
+        if table.seats[0] < 0:
+            table.reset(rows, streams(seed, len(cells)))
+        masks = table.legal(rows)
+        right &= found.need(
+            bool((np.take_along_axis(masks, turned, 1) == masks[0]).all()),
+            "symmetries mask",
+            "symmetries: in a transformed game other actions are legal; mend symmetries.actions or drop them",
+        )
+        for seat in range(game.players):
+            seen = table.observe(rows, np.full(len(cells), seat)).reshape(len(cells), game.observation_shape[0], -1)
+            right &= found.need(
+                all(np.array_equal(seen[s], seen[0][:, cells[s]]) for s in range(len(cells))),
+                "symmetries observation",
+                "symmetries: a transformed game does not show the transformed observation; mend symmetries.cells "
+                "or drop them",
+            )
+        if not right:
+            return
+        action = int(rng.choice(np.flatnonzero(masks[0])))
+        rewards = table.step(rows, turned[:, action].copy())
+        right = found.need(
+            bool((rewards == rewards[0]).all() and (table.seats == table.seats[0]).all()),
+            "symmetries rewards",
+            "symmetries: a transformed game ends otherwise than the game itself; drop them",
+        )
 
 
 def _hidden(game: Game, row: Any, seat: int, found: Findings) -> None:

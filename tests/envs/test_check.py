@@ -11,8 +11,9 @@ import pytest
 
 from elodrome import make_env
 from elodrome.envs.boards import tic_tac_toe as ttt
+from elodrome.envs.boards.symmetries import square
 from elodrome.envs.check import check_env
-from elodrome.envs.game import World, rule
+from elodrome.envs.game import Symmetries, World, no_playout, rule
 from elodrome.envs.matrix import matrix_game as matrix
 from elodrome.envs.registry import BUILTIN
 from elodrome.envs.table import CompiledTable
@@ -24,6 +25,8 @@ VARIANTS = (
     "gridworld:map=3x3,step_reward=-0.5,max_steps=20",
     'gridworld:map=SA.#/.B.a/bTCG,portal_rewards={"A":2,"B":-1},bump_reward=-3,slip=0.25',
     "random_walk:states=5",
+    "go:size=5",
+    "go:size=7,komi=9",
     "rock_paper_scissors:rounds=7",
     "matrix_game:payoffs=[[[1,2],[3,4.5],[5,6]]],rounds=2",
     'matrix_game:payoffs=[[0.5],[2]],action_names=["left","right"]',
@@ -150,7 +153,70 @@ def playout_biased(state: Any, rng: int, returns: Any) -> int:
     return draw
 
 
+@rule.playout
+def playout_unfair(state: Any, rng: int, returns: Any) -> int:
+    """Both seats win."""
+    steps = ttt.playout(state, rng, returns)
+    returns[:] = 1.0
+    return steps
+
+
+@rule.playout
+def playout_silent(state: Any, rng: int, returns: Any) -> int:
+    ttt.playout(state, rng, returns)
+    return 0
+
+
+@rule.playout
+def playout_draws(state: Any, rng: int, returns: Any) -> int:
+    returns[0] = np.random.random()  # noqa: NPY002
+    returns[1] = -returns[0]
+    return 1
+
+
+@rule.observe
+def observe_shades(state: Any, seat: int, out: Any) -> None:
+    ttt.observe(state, seat, out)
+    out[4] *= 0.5
+
+
+@rule.observe
+def observe_ply_in_a_corner(state: Any, seat: int, out: Any) -> None:
+    ttt.observe(state, seat, out)
+    out[0] = state[2] == 1
+
+
+@rule.legal
+def legal_not_the_corner_first(state: Any, mask: Any) -> None:
+    ttt.legal(state, mask)
+    if state[0] == 0:
+        mask[0] = 0
+
+
+@rule.step
+def step_upper_row_pays(state: Any, action: int, chance: int, rewards: Any) -> None:
+    ttt.step(state, action, chance, rewards)
+    if action < 3 and state[2] < 0:
+        rewards[:] *= 0.5
+
+
+def other_symmetries(cells: Any = None, actions: Any = None) -> Any:
+    """Those of tic-tac-toe with one table exchanged."""
+    known = square(3)
+    return Symmetries(known.cells if cells is None else cells, known.actions if actions is None else actions)
+
+
 BROKEN = {
+    "binary is declared": {"observe": observe_shades, "stroll": None},
+    "other actions are legal": {"legal": legal_not_the_corner_first, "stroll": None, "playout": no_playout},
+    "does not show the transformed": {"observe": observe_ply_in_a_corner, "stroll": None},
+    "ends otherwise": {"step": step_upper_row_pays, "stroll": None, "playout": no_playout},
+    "be a permutation": {"symmetries": other_symmetries(actions=np.zeros((8, 9), np.int64))},
+    "the first of them the identity": {"symmetries": other_symmetries(square(3).cells[::-1], square(3).actions[::-1])},
+    "mend symmetries.cells": {"symmetries": other_symmetries(cells=square(3).cells[[0, 2, 1, 3, 4, 5, 6, 7]])},
+    "gives the returns [1. 1.]": {"playout": playout_unfair, "uniform_playout": False},
+    "reports 0 steps": {"playout": playout_silent, "uniform_playout": False},
+    "playout gives two results": {"playout": playout_draws, "uniform_playout": False},
     "legal must write": {"legal": legal_leaves_some},
     "after the end": {"legal": legal_after_the_end},
     "no action is legal": {"legal": legal_nothing},
@@ -180,6 +246,12 @@ BROKEN = {
 def test_each_fault_is_named(fault: str) -> None:
     findings = check_env(replace(ttt.tic_tac_toe(), **BROKEN[fault]))
     assert any(fault in line for line in findings), findings
+
+
+def test_playouts_of_another_kind_may_be_declared() -> None:
+    """A playout that does not move uniformly is held to what is true of any."""
+    world = replace(ttt.tic_tac_toe(), playout=playout_biased, uniform_playout=False)
+    assert not [line for line in check_env(world) if "playout" in line]
 
 
 def test_a_choice_that_shows() -> None:
