@@ -46,12 +46,13 @@ def board(env: str, rival: str, clicks: list[tuple[int, int]], hover: tuple[int,
         settle(window, lambda: director.people_to_move or director.session.over)
     point_at(window, hover)
     director.say("")
-    window.screenshot(IMAGES / f"{env}.png")
+    window.screenshot(IMAGES / f"{env.partition(':')[0]}.png")
 
 
 def main() -> None:
     board("tic_tac_toe", "minimax", [(1, 1), (0, 1)], (2, 1))
     board("connect_four", "mcts", [(0, 3), (0, 3), (0, 2), (0, 3), (0, 4)], (0, 1))
+    board("go:size=7", "mcts:simulations=4000", [(3, 3), (2, 2), (3, 2), (2, 4), (1, 3)], (4, 4))
     window = opened("cliff_walking", "value_iteration", watch=True)
     director = window.director
     director.change_pace(2)

@@ -91,7 +91,8 @@ class Look:
     ``cells(state)`` is an int array [rows, columns]: 0 empty, 1 + seat for a stone; in gridworlds 0 floor, 1 wall,
     2 start, 3 goal, 4 trap, 5 portal, and ``marker(state)`` the agent's (row, column).
     ``action_at(row, column, legal)`` is the action that a click on a cell means, or -1;
-    ``cell_of(state_before, action)`` the cell that an action changes, or None.
+    ``cell_of(state_before, action)`` the cell that an action changes, or None; ``passing`` the action that passes,
+    where there is one. ``score(state)`` tells the score of a finished game, where there is more to say than who won.
     """
 
     rows: int
@@ -101,6 +102,8 @@ class Look:
     cell_of: Callable[[Words, int], tuple[int, int] | None]
     marker: Callable[[Words], tuple[int, int]] | None = None
     style: Literal["marks", "discs", "stones", "map"] = "marks"
+    passing: int | None = None
+    score: Callable[[Words], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class BoardView:
 
             top = [name(0, c) for c in range(look.columns)]
             side = [name(r, 0) for r in range(look.rows)]
-            parts = [re.fullmatch(r"([a-z]+)(\d+)", n) for n in (*top, *side)]
+            parts = [re.fullmatch(r"([A-Za-z]+)(\d+)", n) for n in (*top, *side)]
             if all(parts):
                 found = [p.groups() for p in parts if p]
                 self._labels = [p[0] for p in found[: look.columns]], [p[1] for p in found[look.columns :]]

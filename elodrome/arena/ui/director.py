@@ -164,7 +164,10 @@ class Director:
             self._fail(f"{label} answered {action!r:.60}, which is no action")
             return
         if action == RESIGN:
-            self._fail(f"{label} resigns")
+            if self.session.may_resign:
+                self._give_up(label)
+            else:
+                self._fail(f"{label} resigns, which nobody can here")
             return
         try:
             self.session.play(int(action))
@@ -174,6 +177,14 @@ class Director:
             self._fail(f"{label} answered {name}, which is not legal here")
             return
         self._advanced()
+        if action == self.session.look.passing:
+            self.say(f"{label} passes")
+
+    def _give_up(self, label: str) -> None:
+        """The seat to move resigns."""
+        self.session.resign()
+        self._advanced()
+        self.say(f"{label} resign{'' if label == 'you' else 's'}")
 
     def _fail(self, reason: str) -> None:
         self.failure = reason
@@ -240,6 +251,17 @@ class Director:
         self._advanced()
         return True
 
+    def pass_turn(self) -> None:
+        """A person passes, where the game knows it."""
+        passing = self.session.look.passing
+        if passing is not None and self.act(passing):
+            self.say("you pass")
+
+    def resign(self) -> None:
+        """A person gives the game up."""
+        if self._may_play(None):
+            self._give_up("you")
+
     def _may_play(self, cell: tuple[int, int] | None) -> bool:
         mover = self.session.mover
         if mover is None:
@@ -267,7 +289,7 @@ class Director:
         self._fresh()
         self._kept = False
         self.save()
-        self.say("took back one move" if gone == 1 else f"took back {gone} moves")
+        self.say("the game goes on" if gone == 0 else "took back one move" if gone == 1 else f"took back {gone} moves")
 
     def new_game(self) -> None:
         """Start again; a game in the middle is kept as it is."""

@@ -66,12 +66,14 @@ class Session:
         self.id = f"play-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
         self.taken_back = 0
         self.mixed = False
+        self.resigned: int | None = None  # the seat that gave up
         self.history: list[Ply] = []
         self._replay([])
 
     def _replay(self, actions: Sequence[int]) -> None:
         """Play ``actions`` from the start: dice fall as they fell, since they depend on the seed alone."""
         self.history, before = [], self.history
+        self.resigned = None
         self.table.reset(_ROW, np.array([self.seed & _WORD], np.uint64))
         for i, action in enumerate(actions):
             self.play(action, before[i].driver if i < len(before) else None)
@@ -87,12 +89,12 @@ class Session:
     def legal(self) -> Mask:
         """The legal mask [A]; all 0 at the end."""
         legal: Mask = self.table.legal(_ROW)[0]
-        return legal
+        return legal if self.resigned is None else np.zeros_like(legal)
 
     @property
     def seat(self) -> int:
         """Who is to act; -1 when the game is over."""
-        return int(self.table.seats[0])
+        return int(self.table.seats[0]) if self.resigned is None else -1
 
     @property
     def over(self) -> bool:
@@ -100,7 +102,10 @@ class Session:
 
     @property
     def returns(self) -> tuple[float, ...]:
-        """The sum of rewards of each seat so far."""
+        """The sum of rewards of each seat so far; the least to a seat that gave up and the greatest to the other."""
+        if self.resigned is not None:
+            low, high = self.world.return_range
+            return tuple(low if seat == self.resigned else high for seat in range(self.world.players))
         totals = np.sum([ply.rewards for ply in self.history], axis=0) if self.history else np.zeros(self.world.players)
         return tuple(float(x) for x in totals)
 
@@ -165,6 +170,17 @@ class Session:
         self.history.append(ply)
         return ply
 
+    @property
+    def may_resign(self) -> bool:
+        """Whether giving up makes sense here: on boards between two."""
+        return self.world.kind == "board" and self.world.players == 2
+
+    def resign(self) -> None:
+        """The seat to act gives up. Raises IllegalAction when the game is over or knows no resigning."""
+        if self.over or not self.may_resign:
+            raise IllegalAction("the game is over" if self.over else "nobody resigns here")
+        self.resigned = self.seat
+
     def action_at(self, row: int, column: int) -> int:
         """The action that a click on a cell means. Raises IllegalAction with the reason when it may not be played."""
         if self.over:
@@ -185,8 +201,12 @@ class Session:
     def undo(self) -> int:
         """Take back the last action of a person and whatever came after (with agents alone: one action).
 
-        Returns how many plies went. Raises UserError when there is none.
+        Returns how many plies went; 0 when a person takes back the resignation. Raises UserError when there is none.
         """
+        if self.resigned is not None and self.driver(self.resigned).human:
+            self.resigned = None
+            self.taken_back += 1
+            return 0
         if not self.history:
             raise UserError("nothing to take back: no move has been played")
         keep = len(self.history) - 1
@@ -210,6 +230,8 @@ class Session:
     @property
     def termination(self) -> Termination:
         """How a finished game ended."""
+        if self.resigned is not None:
+            return "resign"
         if self.table.truncated[0]:
             return "length"
         return "draw" if len(set(self.returns)) == 1 else "win"
@@ -229,6 +251,10 @@ class Session:
         if self.world.players == 1:
             head = "Out of time" if self.termination == "length" else "Episode over"
             return head, f"return {self.returns[0]:g} after {plies}"
+        if self.resigned is not None:
+            plies += " by resignation"
+        elif self.look.score is not None:
+            plies += f"  ·  {self.look.score(self.state)}"
         winner = self.winner()
         if winner is None:
             return "Draw", f"after {plies}" if self.termination == "draw" else f"stopped after {plies}"
@@ -250,6 +276,8 @@ class Session:
     def record(self) -> GameRecord:
         """The finished game as a row of the results."""
         returns = list(self.returns)
+        remarks = [] if self.resigned is None else [f"{self.world.seat_name(self.resigned)} resigned"]
+        remarks += [f"{self.taken_back} times taken back"] if self.taken_back else []
         return GameRecord(
             id=self.id,
             env=self.world.id,
@@ -261,7 +289,7 @@ class Session:
             returns=tuple(returns),
             scores=scores_of(returns),
             termination=self.termination,
-            reason=f"{self.taken_back} times taken back" if self.taken_back else "",
+            reason="; ".join(remarks),
         )
 
     def restore(self, *, id: str, seed: int, agent_seed: int, actions: Sequence[int], taken_back: int) -> None:

@@ -58,7 +58,7 @@ class Menu:
         """Keys, wheel and clicks while the menu is open."""
         count = len(found or ())
         if event.type == pygame.KEYDOWN:
-            if event.key in (pygame.K_ESCAPE, pygame.K_p):
+            if event.key in (pygame.K_ESCAPE, pygame.K_a):
                 self.open = False
             elif event.key in (pygame.K_UP, pygame.K_DOWN) and count:
                 self.at = (self.at + (1 if event.key == pygame.K_DOWN else -1)) % count

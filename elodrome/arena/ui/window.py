@@ -61,10 +61,14 @@ class Window:
             Button("Take back", "U", d.undo),
             Button("New episode" if solo else "New game", "N", d.new_game),
             Button("Hand over" if solo else "Switch sides", "S", d.switch_sides),
-            Button("Agent" if solo else "Opponent", "P", self._open_menu, lambda: self.menu.open),
+            Button("Agent" if solo else "Opponent", "A", self._open_menu, lambda: self.menu.open),
             Button("Hint", "H", d.ask_hint),
             Button("Overlay", "O", d.toggle_overlay, lambda: d.counsel.overlay),
         ]
+        if d.session.look.passing is not None and not d.session.watching:
+            buttons.append(Button("Pass", "P", d.pass_turn))
+        if d.session.may_resign and not d.session.watching:
+            buttons.append(Button("Resign", "R", d.resign))
         if d.session.watching or solo:
             buttons += [
                 Button("Pause", "Space", d.toggle_pause, lambda: d.paused),
@@ -196,7 +200,7 @@ class Window:
         if mover is None:
             return
         if director.failure:
-            head, more = f"{mover.label} has failed", "the game is kept: P for another opponent, U to take back"
+            head, more = f"{mover.label} has failed", "the game is kept: A for another opponent, U to take back"
         elif mover.human:
             alone = sum(d.human for d in session.drivers) == 1
             head = "Your turn" if alone else f"{session.world.seat_name(session.seat)} to move"

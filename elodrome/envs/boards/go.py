@@ -461,6 +461,11 @@ def _cell_of(n: int, state: Words, action: int) -> tuple[int, int] | None:
     return divmod(action, n) if action < n * n else None
 
 
+def _score(komi: float, state: Words) -> str:
+    black, white = area(state)
+    return f"Black {black}, White {white + komi:g}"
+
+
 def go(size: int = 9, komi: float | None = None) -> Game:
     """Go. Actions: the points row by row from the top left, then the pass.
 
@@ -507,6 +512,8 @@ def go(size: int = 9, komi: float | None = None) -> Game:
             partial(_action_at, size),
             partial(_cell_of, size),
             style="stones",
+            passing=cells,
+            score=partial(_score, points),
         ),
         symmetries=square(size, passes=True),
         binary=True,

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from elodrome.agents.agent import Agent
+from elodrome.agents.agent import RESIGN, Agent
 from elodrome.agents.random import Random
+from elodrome.agents.registry import make_agent
 from elodrome.arena.ui import theme
 from elodrome.arena.ui.archive import Archive
 from elodrome.arena.ui.director import Director
@@ -136,7 +137,7 @@ def test_keys():
 def test_the_menu_chooses_another_opponent():
     made = window()
     made.draw()
-    key(made, pygame.K_p, "p")
+    key(made, pygame.K_a, "a")
     assert made.menu.open
     until(made, lambda: made.director.menu is not None)
     made.draw()
@@ -146,7 +147,7 @@ def test_the_menu_chooses_another_opponent():
     key(made, pygame.K_RETURN)
     assert not made.menu.open
     until(made, lambda: made.director.session.drivers[1].label == "random")
-    key(made, pygame.K_p, "p")
+    key(made, pygame.K_a, "a")
     key(made, pygame.K_ESCAPE)
     assert not made.menu.open
 
@@ -184,7 +185,7 @@ def test_the_arrow_keys_walk():
 
 
 @pytest.mark.parametrize("size", [(720, 560), (1120, 740), (1600, 1000)])
-@pytest.mark.parametrize("env", ["tic_tac_toe", "connect_four", "cliff_walking"])
+@pytest.mark.parametrize("env", ["tic_tac_toe", "connect_four", "cliff_walking", "go:size=5"])
 def test_every_cell_is_where_it_is_drawn(env, size):
     made = window(world=make_env(env), size=size)
     made.draw()
@@ -265,14 +266,25 @@ def test_smooth_edges():
     assert ((alpha > 0.02) & (alpha < 0.98)).sum() > 150
 
 
-@pytest.mark.parametrize("env", ["tic_tac_toe", "connect_four", "cliff_walking"])
+@pytest.mark.parametrize("env", ["tic_tac_toe", "connect_four", "cliff_walking", "go:size=5"])
 @pytest.mark.parametrize("watched", [False, True])
 def test_any_order_of_events_is_survived(env, watched, tmp_path):
     world = make_env(env)
     archive = Archive(world, tmp_path / "games", tmp_path / "results.sqlite")
     made = window(Random(world), world=world, archive=archive, watched=watched)
     rng = np.random.default_rng(7)
-    keys = [pygame.K_u, pygame.K_n, pygame.K_s, pygame.K_h, pygame.K_o, pygame.K_p, pygame.K_SPACE, pygame.K_PERIOD]
+    keys = [
+        pygame.K_u,
+        pygame.K_n,
+        pygame.K_s,
+        pygame.K_h,
+        pygame.K_o,
+        pygame.K_a,
+        pygame.K_p,
+        pygame.K_r,
+        pygame.K_SPACE,
+        pygame.K_PERIOD,
+    ]
     keys += [pygame.K_UP, pygame.K_RIGHT, pygame.K_DOWN, pygame.K_LEFT, pygame.K_ESCAPE, pygame.K_RETURN]
     for _ in range(250):
         if rng.random() < 0.4:
@@ -290,3 +302,84 @@ def test_any_order_of_events_is_survived(env, watched, tmp_path):
     made.draw()
     made.director.close()
     assert made.director.message.tone != "error", made.director.message.text
+
+
+class Passes(Agent):
+    """Passes at once."""
+
+    def choose(self, position):
+        return position.legal_actions[-1]
+
+
+class GivesUp(Agent):
+    def choose(self, position):
+        return RESIGN
+
+
+def test_a_game_of_go_by_clicks_and_keys():
+    world = make_env("go:size=5")
+    made = window(Passes(world), world=world)
+    made.draw()
+    click(made, made.view.centre((2, 2)))
+    until(made, lambda: len(moves(made)) == 2)
+    assert moves(made) == [12, 25]
+    assert made.director.message.text == "rival passes"
+    made.draw()
+    key(made, pygame.K_p, "p")
+    assert made.director.session.over
+    assert made.director.session.result() == ("You win", "as Black, in 3 moves  ·  Black 25, White 24.5")
+    made.draw()
+    key(made, pygame.K_p, "p")
+    assert made.director.message.text == "the game is over; press N for a new one"
+    key(made, pygame.K_u, "u")
+    assert moves(made) == [12, 25]
+
+
+def test_passing_and_resigning_by_buttons():
+    world = make_env("go:size=5")
+    made = window(Passes(world), world=world)
+    made.draw()
+    buttons = {b.label: b for b in made.panel.buttons}
+    click(made, buttons["Pass"].rect.center)
+    assert moves(made) == [25]
+    made.director.undo()
+    click(made, buttons["Resign"].rect.center)
+    session = made.director.session
+    assert session.over
+    assert session.record().termination == "resign"
+    assert session.returns == (-1, 1)
+    assert session.result() == ("rival wins", "as White, in 0 moves by resignation")
+    made.draw()
+    key(made, pygame.K_u, "u")
+    assert not session.over
+    assert made.director.message.text == "the game goes on"
+
+
+def test_only_go_passes_and_only_boards_resign():
+    labels = [{b.label for b in window(world=make_env(env)).panel.buttons} for env in ("tic_tac_toe", "cliff_walking")]
+    assert [label & {"Pass", "Resign"} for label in labels] == [{"Resign"}, set()]
+
+
+def test_an_agent_that_resigns_has_lost(tmp_path):
+    archive = Archive(TTT, tmp_path / "games", tmp_path / "results.sqlite")
+    made = window(GivesUp(TTT), archive=archive)
+    made.draw()
+    click(made, made.view.centre((1, 1)))
+    until(made, lambda: made.director.session.over)
+    assert made.director.session.result() == ("You win", "as X, in 1 moves by resignation")
+    assert made.director.message.text == "rival resigns"
+    record = made.director.session.record()
+    assert (record.scores, record.reason) == ((1.0, 0.0), "O resigned")
+    key(made, pygame.K_u, "u")
+    assert moves(made) == []
+
+
+def test_an_overlay_on_a_go_board():
+    world = make_env("go:size=7")
+    made = window(make_agent("mcts:simulations=50", world), world=world)
+    made.draw()
+    plain = pixels(made)
+    key(made, pygame.K_o, "o")
+    until(made, lambda: made.director.counsel.opinion is not None)
+    made.draw()
+    assert (pixels(made) != plain).any()
