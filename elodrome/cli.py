@@ -182,9 +182,12 @@ def train(
     out: Annotated[Path | None, typer.Option(help="folder of the run")] = None,
     resume: Annotated[bool, typer.Option(help="go on from the last checkpoint")] = False,
     keep: Annotated[int | None, typer.Option(help="every so many steps, keep the agent as it is then", min=1)] = None,
+    examine: Annotated[int | None, typer.Option(help="every so many steps, play against --rivals", min=1)] = None,
+    rivals: Annotated[str, typer.Option(help="specs, separated by commas; and the best of its own past")] = "random",
 ) -> None:
     """Train an agent and save it, with curves on the screen and in TensorBoard."""
     from elodrome.agents.agent import check_device
+    from elodrome.agents.registry import split_specs
     from elodrome.arena.training import train as run
     from elodrome.envs.registry import parse_options
 
@@ -204,6 +207,8 @@ def train(
             out=out,
             resume=resume,
             keep=keep,
+            examine=examine,
+            rivals=split_specs(rivals),
             on_progress=lambda p, total: bars.update(
                 task, completed=p.step, total=total, note="  ".join(f"{k} {v:.4g}" for k, v in p.metrics.items())
             ),

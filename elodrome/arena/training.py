@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from elodrome.agents.parts.saved import (
 )
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
+from elodrome.arena.examination import Examiner
 from elodrome.envs.game import World
 from elodrome.errors import Diverged, UserError
 
@@ -69,119 +70,135 @@ def train(
     on_progress: Callable[[Progress, int], None] | None = None,
     tensorboard: bool = True,
     keep: int | None = None,
+    examine: int | None = None,
+    rivals: Sequence[str] = ("random",),
     notes: dict[str, Any] | None = None,
 ) -> TrainingResult:
     """Train an agent of kind ``name`` for ``steps`` of its own unit and save it.
 
     keep: every so many steps the agent as it is then goes to a folder of its own, for opponents of several strengths.
+    examine: every so many steps it plays against the ``rivals`` and the best of its past, see ``Examiner``.
 
     With ``resume`` it goes on from the last checkpoint, exactly as if it had not been stopped. Raises UserError for
     bad input or a folder that already holds a run, Stopped on Ctrl-C (after a checkpoint), Diverged when a loss is
     no longer a number (the last good checkpoint stays).
     """
     learner = make_learner(name, Task(world, seed, device), options or {})
+    examiner = Examiner(learner, examine, rivals) if examine else None
+    run = _Run(learner, name, options or {}, out or default_folder(name, world, seed), keep, examiner, notes or {})
     with single_threaded():
-        return _drive(learner, name, steps, out, resume, options or {}, on_progress, tensorboard, keep, notes or {})
+        return run.drive(learner.default_steps if steps is None else steps, resume, on_progress, tensorboard)
 
 
-def _drive(
-    learner: Learner,
-    name: str,
-    steps: int | None,
-    out: Path | None,
-    resume: bool,
-    options: dict[str, Any],
-    on_progress: Callable[[Progress, int], None] | None,
-    tensorboard: bool,
-    keep: int | None,
-    notes: dict[str, Any],
-) -> TrainingResult:
-    world, seed, device = learner.world, learner.task.seed, learner.task.device
-    total = learner.default_steps if steps is None else steps
-    if total < 1:
-        raise UserError(f"steps must be at least 1, not {total}")
-    folder = out or default_folder(name, world, seed)
-    done = _prepare(folder, name, learner, resume)
-    if done >= total:
-        if not (folder / CARD).is_file():  # killed between the last checkpoint and the agent's file
-            save_agent(learner, name, folder, done, {"device": device, **notes})
-        return TrainingResult(folder, done, learner.unit, 0.0, {}, already_done=True)
-    started = time.perf_counter()
-    saved_at = started
-    latest = Progress(done)
-    writer = _Curves(folder, name, done, tensorboard)
-    offset = writer.offset
+@dataclass(frozen=True)
+class _Run:
+    """A learner and where it goes."""
 
-    def save(where: Path, step: int) -> None:
-        seconds = offset + time.perf_counter() - started
-        save_agent(learner, name, where, step, {"seconds": round(seconds, 2), "device": device, **notes})
+    learner: Learner
+    name: str
+    options: dict[str, Any]
+    folder: Path
+    keep: int | None
+    examiner: Examiner | None
+    notes: dict[str, Any]
 
-    try:
-        before = done
-        for latest in learner.learn(Budget(total)):
-            bad = [key for key, value in latest.metrics.items() if math.isnan(value)]
-            if bad:
-                raise Diverged(f"{name} at step {latest.step}: {', '.join(bad)} is not a number any more")
-            writer.write(latest, time.perf_counter() - started)
-            if on_progress:
-                on_progress(latest, total)
-            if keep and latest.step // keep > before // keep:
-                save(folder / KEPT / str(latest.step), latest.step)
-            before = latest.step
-            if time.perf_counter() - saved_at > CHECKPOINT_SECONDS:
-                save_checkpoint(folder, latest.step, learner.snapshot())
-                saved_at = time.perf_counter()
-    except KeyboardInterrupt:
-        if latest.step > done:
-            save_checkpoint(folder, latest.step, learner.snapshot())
-        raise Stopped(
-            f"stopped at {learner.unit[:-1]} {latest.step} of {total}; to go on: "
-            + resume_command(name, world, total, seed, folder, options)
-        ) from None
-    finally:
-        writer.close()
-    save_checkpoint(folder, latest.step, learner.snapshot())
-    save(folder, latest.step)
-    seconds = time.perf_counter() - started
-    return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics)
+    def drive(
+        self, total: int, resume: bool, on_progress: Callable[[Progress, int], None] | None, tensorboard: bool
+    ) -> TrainingResult:
+        """Learn until ``total`` steps."""
+        learner, folder = self.learner, self.folder
+        if total < 1:
+            raise UserError(f"steps must be at least 1, not {total}")
+        done = self._prepare(resume)
+        if done >= total:
+            if not (folder / CARD).is_file():  # killed between the last checkpoint and the agent's file
+                self._save(folder, done, 0.0)
+            return TrainingResult(folder, done, learner.unit, 0.0, {}, already_done=True)
+        saved_at = started = time.perf_counter()
+        latest, before = Progress(done), done
+        writer = _Curves(folder, self.name, done, tensorboard)
+        try:
+            for latest in learner.learn(Budget(total)):
+                bad = [key for key, value in latest.metrics.items() if math.isnan(value)]
+                if bad:
+                    raise Diverged(f"{self.name} at step {latest.step}: {', '.join(bad)} is not a number any more")
+                if self.examiner and latest.step // self.examiner.every > before // self.examiner.every:
+                    latest = Progress(latest.step, {**latest.metrics, **self.examiner.examine(latest.step)})
+                now = time.perf_counter()
+                writer.write(latest, now - started)
+                if on_progress:
+                    on_progress(latest, total)
+                if self.keep and latest.step // self.keep > before // self.keep:
+                    self._save(folder / KEPT / str(latest.step), latest.step, writer.offset + now - started)
+                before = latest.step
+                if now - saved_at > CHECKPOINT_SECONDS:
+                    self._checkpoint(latest.step)
+                    saved_at = time.perf_counter()
+        except KeyboardInterrupt:
+            if latest.step > done:
+                self._checkpoint(latest.step)
+            command = resume_command(self.name, learner.world, total, learner.task.seed, folder, self.options)
+            command += f" --keep {self.keep}" if self.keep else ""
+            command += f" {self.examiner.options}" if self.examiner else ""
+            raise Stopped(f"stopped at {learner.unit[:-1]} {latest.step} of {total}; to go on: {command}") from None
+        finally:
+            writer.close()
+        self._checkpoint(latest.step)
+        seconds = time.perf_counter() - started
+        self._save(folder, latest.step, writer.offset + seconds)
+        return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics)
+
+    def _save(self, where: Path, step: int, seconds: float) -> None:
+        notes = {"seconds": round(seconds, 2), "device": self.learner.task.device, **self.notes}
+        save_agent(self.learner, self.name, where, step, notes)
+
+    def _checkpoint(self, step: int) -> None:
+        best = self.examiner.snapshot() if self.examiner else {}
+        save_checkpoint(self.folder, step, {**self.learner.snapshot(), **best})
+
+    def _prepare(self, resume: bool) -> int:
+        """Check the folder, restore a checkpoint if asked; the steps already done."""
+        learner, folder = self.learner, self.folder
+        run = folder / "run.json"
+        settings = {
+            "kind": self.name,
+            "world": learner.world.id,
+            "seed": learner.task.seed,
+            "config": learner.config.model_dump(mode="json"),
+        }
+        if not run.exists():
+            if (folder / "agent.json").exists() and not resume:
+                raise UserError(
+                    f"{folder} already holds a trained agent ({read_card(folder).kind}); choose another --out"
+                )
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                run.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+            except OSError as error:
+                raise UserError(f"cannot write {folder}: {error.strerror}") from error
+            return 0
+        if not resume:
+            raise UserError(f"{folder} already holds a run; add --resume to go on with it, or choose another --out")
+        before = json.loads(run.read_text(encoding="utf-8"))
+        changed = [
+            f"{key} was {before[key]}, now {settings[key]}" for key in settings if before.get(key) != settings[key]
+        ]
+        if changed:
+            raise UserError(f"{folder} holds another run: {'; '.join(changed)}")
+        checkpoint = load_checkpoint(folder)
+        if checkpoint is None:
+            return 0
+        step, snapshot = checkpoint
+        learner.resume(snapshot)
+        if self.examiner:
+            self.examiner.resume(snapshot)
+        return step
 
 
 def resume_command(name: str, world: World, steps: int, seed: int, out: Path, options: dict[str, Any]) -> str:
     """The command line that continues a stopped run."""
     given = "".join(f" --set {key}={json.dumps(value)}" for key, value in options.items())
     return f"elodrome train {name} --env {world.id} --steps {steps} --seed {seed}{given} --out {out} --resume"
-
-
-def _prepare(folder: Path, name: str, learner: Learner, resume: bool) -> int:
-    """Check the folder, restore a checkpoint if asked; the steps already done."""
-    run = folder / "run.json"
-    settings = {
-        "kind": name,
-        "world": learner.world.id,
-        "seed": learner.task.seed,
-        "config": learner.config.model_dump(mode="json"),
-    }
-    if not run.exists():
-        if (folder / "agent.json").exists() and not resume:
-            raise UserError(f"{folder} already holds a trained agent ({read_card(folder).kind}); choose another --out")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            run.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {folder}: {error.strerror}") from error
-        return 0
-    if not resume:
-        raise UserError(f"{folder} already holds a run; add --resume to go on with it, or choose another --out")
-    before = json.loads(run.read_text(encoding="utf-8"))
-    changed = [f"{key} was {before[key]}, now {settings[key]}" for key in settings if before.get(key) != settings[key]]
-    if changed:
-        raise UserError(f"{folder} holds another run: {'; '.join(changed)}")
-    checkpoint = load_checkpoint(folder)
-    if checkpoint is None:
-        return 0
-    step, snapshot = checkpoint
-    learner.resume(snapshot)
-    return step
 
 
 class _Curves:

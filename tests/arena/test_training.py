@@ -10,8 +10,10 @@ from elodrome import make_env
 from elodrome.agents.agent import Progress
 from elodrome.agents.parts.saved import read_arrays
 from elodrome.arena import training
+from elodrome.arena.match import play_match
 from elodrome.arena.training import CURVES, Stopped, read_curve, train
 from elodrome.errors import Diverged, UserError
+from elodrome.seeding import derive
 
 HERE = Path(__file__).parents[2] / "examples/plugin_agent/careful_agents/monte_carlo.py"
 PLUGIN = f"{HERE}:MonteCarlo"
@@ -47,6 +49,36 @@ def test_a_stopped_run_ends_as_an_unbroken_one(world, tmp_path: Path, monkeypatc
         for r in (unbroken, resumed)
     ]
     assert curves[0] == curves[1]
+
+
+def test_examinations_on_the_way_are_the_same_after_a_stop(
+    world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that learns scores against random and against its own past; stopped and resumed, it scores the same."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    settings = {"steps": 4000, "tensorboard": False, "examine": 1000, "rivals": ["random"], "keep": 2000}
+    unbroken = train(PLUGIN, world, out=tmp_path / "a", **settings)
+
+    def stop(progress: Progress, total: int) -> None:
+        if progress.step >= 3100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped, match=r"--resume --keep 2000 --examine 1000 --rivals random$"):
+        train(PLUGIN, world, out=tmp_path / "b", on_progress=stop, **settings)
+    resumed = train(PLUGIN, world, out=tmp_path / "b", resume=True, **settings)
+    curves = [
+        [{k: v for k, v in line.items() if "score" in k or k == "promoted"} for line in read_curve(r.folder / CURVES)]
+        for r in (unbroken, resumed)
+    ]
+    assert curves[0] == curves[1]
+    scores = [line for line in curves[0] if line]
+    assert len(scores) == 4
+    assert scores[0].keys() == {"score/random"}
+    assert scores[-1].keys() == {"score/random", "score/best", "promoted"}
+    seed = derive(0, "examination", 4000)
+    tally = play_match(world, str(resumed.folder), "random", 40, seed=seed, opening=4).tally()
+    assert scores[-1]["score/random"] == (tally["wins"] + tally["draws"] / 2) / 40
+    assert sorted(p.name for p in (tmp_path / "b" / "kept").iterdir()) == ["2000", "4000"]
 
 
 def test_a_finished_run_has_nothing_to_do(world, tmp_path: Path) -> None:
