@@ -81,8 +81,8 @@ class Gtp(Agent):
     def act(self, positions: Positions) -> Sequence[Any]:
         """One answer for each position: an action, RESIGN, or the error that says why there is none."""
         answers: list[Any] = []
-        for start in range(0, len(positions), self.lanes):
-            asked = list(positions[start : start + self.lanes])
+        for start in range(0, len(positions), self.config.processes):
+            asked = list(positions[start : start + self.config.processes])
             known = [self._recall(position) for position in asked]  # first, so that none of them is taken for another
             sessions = [self._take(p) if s is None else s for p, s in zip(asked, known, strict=True)]
             if len(asked) == 1:
@@ -213,7 +213,7 @@ class Gtp(Agent):
             engine = self._idle.pop()
             if engine.alive:
                 return engine
-        if len(self._sessions) >= self.lanes:
+        if len(self._sessions) >= self.config.processes:
             return self._sessions.pop(next(iter(self._sessions))).engine
         return self._start()
 

@@ -165,7 +165,7 @@ def find_kind(name: str) -> Kind:
 
 def parse_spec(spec: str) -> tuple[Kind, dict[str, Any]]:
     """A spec that names a kind or a file, as (kind, options)."""
-    if _commanded(spec):
+    if commanded(spec):
         start, _, rest = spec.partition(":")
         settings = (_SETTINGS.match(rest) or [""])[0]
         command = rest[len(settings) :].strip()
@@ -179,7 +179,7 @@ def parse_spec(spec: str) -> tuple[Kind, dict[str, Any]]:
     return find_kind(name), parse_options(spec, options)
 
 
-def _commanded(spec: str) -> bool:
+def commanded(spec: str) -> bool:
     """Whether a spec goes on with the command line of another program."""
     kind = builtin().get(spec.partition(":")[0])
     return kind is not None and kind.about.command
@@ -190,7 +190,7 @@ def split_specs(text: str) -> tuple[str, ...]:
     quotes (of a command) separates nothing."""
     specs: list[str] = []
     for part in filter(None, (p.strip() for p in _PARTS.findall(text))):
-        option = r"\w+=.*" if specs and _commanded(specs[-1]) else r"\w+=[^:]*"
+        option = r"\w+=.*" if specs and commanded(specs[-1]) else r"\w+=[^:]*"
         if specs and ":" in specs[-1] and re.fullmatch(option, part):
             specs[-1] += f",{part}"
         else:
@@ -220,7 +220,7 @@ def make_agent(spec: str, world: World) -> Agent:
     """
     from elodrome.agents.parts.saved import find_saved, load_agent
 
-    folder = find_saved(spec, world)
+    folder = None if commanded(spec) else find_saved(spec, world)
     if folder is not None:
         return load_agent(folder, world)
     kind, options = parse_spec(spec)

@@ -42,7 +42,7 @@ class GtpServer:
     def __init__(self, spec: str, env: str = "go", seed: int = 0) -> None:
         self.spec, self.seed = spec, seed
         self.games = 0
-        self.moves: list[int] = []
+        self.moves: list[tuple[int, int]] = []  # (seat, action) as they were played, without the passes put in between
         self.open = True
         self._seat(go_world(make_env(env)))
         self.chosen: float | None = None if self.world.id == make_env("go", size=self.size).id else self.komi
@@ -78,17 +78,16 @@ class GtpServer:
         self.table: Table = world.table(1)
         self._replay([])
 
-    def _replay(self, actions: list[int]) -> None:
-        """Set the board to the position after ``actions``. Raises IllegalAction with the board cleared."""
+    def _replay(self, moves: list[tuple[int, int]]) -> None:
+        """Set the board to the position after ``moves``. Raises IllegalAction where they break the rules."""
         self.agent.forget()
-        self.moves = []
         self.table.reset(_ROW, np.zeros(1, np.uint64))
-        for action in actions:
-            self._apply(action)
+        for action in alternating(moves, self.size):
+            self._step(action)
+        self.moves = list(moves)
 
-    def _apply(self, action: int) -> None:
+    def _step(self, action: int) -> None:
         self.table.step(_ROW, np.array([action]))
-        self.moves.append(action)
 
     def _turn(self, seat: int) -> None:
         """Make it the seat's turn, by a pass of the other where it is not."""
@@ -96,11 +95,11 @@ class GtpServer:
         if to_move < 0:
             raise GtpError("illegal move: the game is over")
         if to_move != seat:
-            if self.moves and self.moves[-1] == self.size**2:
+            if self.moves and self.moves[-1][1] == self.size**2:
                 raise GtpError("illegal move: out of turn after a pass, and two passes end the game")
-            self._apply(self.size**2)
+            self._step(self.size**2)
 
-    def _think(self, seat: int) -> int:
+    def _think(self) -> int:
         """The agent's answer for the seat to act: an action or RESIGN."""
         agent_seed = derive(self.seed, "agents", self.games) & _WORD
         (answer,) = self.agent.act(Positions.at(self.table, _ROW, np.array([agent_seed], np.uint64)))
@@ -171,13 +170,14 @@ class GtpServer:
             action = action_of(arguments[1], self.size)
         except ValueError as error:
             raise GtpError(f"invalid color or coordinate: {error}") from None
-        before = list(self.moves)
+        seat = _SEATS[arguments[0].lower()]
         try:
-            self._turn(_SEATS[arguments[0].lower()])
-            self._apply(action)
+            self._turn(seat)
+            self._step(action)
         except IllegalAction:
-            self._replay(before)
+            self._replay(self.moves)
             raise GtpError("illegal move") from None
+        self.moves.append((seat, action))
         return ""
 
     def genmove(self, arguments: list[str]) -> str:
@@ -186,11 +186,18 @@ class GtpServer:
             raise GtpError("invalid color")
         if self.table.seats[0] < 0:
             return "pass"
-        self._turn(_SEATS[color])
-        action = self._think(_SEATS[color])
-        if action == RESIGN:
-            return "resign"
-        self._apply(action)
+        seat = _SEATS[color]
+        self._turn(seat)
+        action = None
+        try:
+            action = self._think()
+            if action == RESIGN:
+                return "resign"
+            self._step(action)
+            self.moves.append((seat, action))
+        finally:
+            if action is None or action == RESIGN:
+                self._replay(self.moves)
         return vertex(action, self.size)
 
     def undo(self, arguments: list[str]) -> str:
@@ -211,8 +218,8 @@ class GtpServer:
             raise GtpError("syntax error")
         look: Any = self.world.look
         states: Any = self.table.states(_ROW)
-        stones = np.flatnonzero(look.cells(states[0])) if status == "alive" else []
-        return "\n".join(vertex(int(a), self.size) for a in stones)
+        stones: list[int] = np.flatnonzero(look.cells(states[0])).tolist() if status == "alive" else []
+        return "\n".join(vertex(stone, self.size) for stone in stones)
 
     def time(self, arguments: list[str]) -> str:
         """Time settings are taken note of by nobody: our agents think by simulations."""
@@ -240,7 +247,7 @@ class GtpServer:
     def _handicap(self, stones: list[int]) -> str:
         if self.moves:
             raise GtpError("board not empty")
-        self._replay(alternating([(0, stone) for stone in stones], self.size))
+        self._replay([(0, stone) for stone in stones])
         return " ".join(vertex(stone, self.size) for stone in stones)
 
     def loadsgf(self, arguments: list[str]) -> str:
@@ -250,7 +257,7 @@ class GtpServer:
         world = go_world(make_env(record.env))
         plies = int(arguments[1]) - 1 if len(arguments) == 2 else record.plies
         self._seat(world)
-        self._replay(list(record.moves[0][: max(plies, 0)]))
+        self._replay([(ply % 2, action) for ply, action in enumerate(record.moves[0][: max(plies, 0)])])
         self.chosen = self.komi
         return ""
 

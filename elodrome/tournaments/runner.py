@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from elodrome.agents.parts.saved import CARD, WEIGHTS, find_saved
+from elodrome.agents.registry import commanded
 from elodrome.arena.record import GameRecord
 from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.game import World
@@ -162,6 +163,8 @@ def describe(config: TournamentConfig, world: World, opening: int) -> dict[str, 
 def identity(spec: str, world: World) -> str:
     """What tells an agent from another of the same name: its spec, or a digest of its files where it has any, so that
     an agent that was trained again is not taken for the old one."""
+    if commanded(spec):
+        return spec
     saved = find_saved(spec, world)
     files = [saved / CARD, saved / WEIGHTS] if saved else []
     path, is_file, rest = spec.partition(".py:")

@@ -1,0 +1,5 @@
+"""``python -m elodrome``: the command, where it is not on the path."""
+
+from elodrome.cli import main
+
+main()
