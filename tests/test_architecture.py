@@ -14,7 +14,7 @@ import pytest
 import elodrome
 
 ROOT = Path(elodrome.__file__).parent
-FLOORS = ("envs", "agents", "arena", "tournaments", "console", "cli")  # each may import those to its left
+FLOORS = ("envs", "agents", "arena", "tournaments", "console", "cli", "__main__")  # each may import those to its left
 GROUND = ("errors", "plugins", "seeding", "home", "__init__")  # the front door's own modules, open to all floors
 FAMILIES = ("tabular", "value", "policy", "planning", "games", "text")
 OURS_ONLY_IN = {

@@ -237,19 +237,17 @@ def _main_line(text: str) -> list[Node]:
     if start < 0:
         raise UserError("no SGF game in it: there is no '('")
     nodes: list[Node] = []
-    branched: list[bool] = []  # of each open tree: whether its first variation has been read
+    depth = 0
     key = ""
-    main = True
+    main = True  # until the first variation of all has been read
     for mark, name, value, at in _tokens(text, start):
         if mark == "(":
-            main = main and not (branched and branched[-1])
-            branched.append(False)
+            depth += 1
         elif mark == ")":
-            branched.pop()
-            if not branched:
+            main = False
+            depth -= 1
+            if not depth:
                 break
-            branched[-1] = True
-            main = not any(branched)
         elif mark == ";":
             key = ""
             if main:
@@ -260,8 +258,8 @@ def _main_line(text: str) -> list[Node]:
             raise UserError(f"line {text.count(chr(10), 0, at) + 1}: a value without a property")
         elif main:
             nodes[-1].setdefault(key, []).append(re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL))
-    if branched:
-        raise UserError(f"the file ends before the game does: {len(branched)} '(' without ')'")
+    if depth:
+        raise UserError(f"the file ends before the game does: {depth} '(' without ')'")
     if not nodes:
         raise UserError("the game has no nodes")
     return nodes
