@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from elodrome.agents.agent import Agent, Position, Positions
+from elodrome.agents.agent import RESIGN, Agent, Position, Positions
 from elodrome.agents.random import Random
 from elodrome.arena.match import MatchResult, make_jobs, play_games, play_match
 from elodrome.arena.record import GameJob, replay, scores_of
@@ -114,6 +114,92 @@ def test_a_crash_at_the_first_move_is_a_win_for_one_who_works() -> None:
     result = against(Dead(WORLD), 4)
     assert [r.termination for r in result.records] == ["crash"] * 4
     assert result.tally()["losses"] == 4
+
+
+def test_resigning_loses_at_once_and_is_no_failure() -> None:
+    result = against(answering(RESIGN), 4)
+    assert [r.termination for r in result.records] == ["resign"] * 4
+    assert [r.scores for r in result.records] == [(0.0, 1.0), (1.0, 0.0)] * 2
+    assert [r.returns for r in result.records] == [(-1.0, 1.0), (1.0, -1.0)] * 2
+    assert {(r.culprit, r.reason) for r in result.records} == {(None, "X resigned"), (None, "O resigned")}
+    assert result.summary()["failures"] == {}
+    for record in result.records:
+        assert len(list(replay(record, WORLD))) == record.plies + 1
+
+
+def test_one_who_resigns_against_one_who_has_crashed_works_and_wins() -> None:
+    class Dead(Agent):
+        def choose(self, position: Position) -> int:
+            raise ValueError("dead")
+
+    result = against(Dead(WORLD), 2, answering(RESIGN))
+    assert [(r.termination, r.scores) for r in result.records] == [("crash", (0.0, 1.0)), ("resign", (0.0, 1.0))]
+
+
+def test_away_from_boards_nobody_can_resign() -> None:
+    result = play_match("rock_paper_scissors", answering(RESIGN), "random", games=2)
+    assert [r.termination for r in result.records] == ["illegal"] * 2
+
+
+def test_a_timeout_is_told_from_a_crash() -> None:
+    class Slow(FirstLegal):
+        def choose(self, position: Position) -> int:
+            if position.ply >= 2:
+                raise TimeoutError("no answer within 1 s")
+            return super().choose(position)
+
+    result = against(Slow(WORLD), 2)
+    assert [(r.termination, r.culprit) for r in result.records] == [("time-out", 0), ("time-out", 1)]
+    assert result.summary()["failures"] == {"Slow": {"TimeoutError: no answer within 1 s": 2}}
+
+
+def test_an_exception_in_place_of_an_action_is_to_blame_on_that_game_alone() -> None:
+    asked = []
+
+    class Picky(FirstLegal):
+        stateful = True
+
+        def act(self, positions: Positions) -> Sequence[object]:
+            asked.append(len(positions))
+            return [ValueError("not this one") if p.game == 2 else self.choose(p) for p in positions]
+
+    result = against(Picky(WORLD), 4)
+    assert [r.termination for r in result.records] == ["win", "win", "crash", "win"]
+    assert result.records[2].reason == "ValueError: not this one"
+    assert asked[0] == 2  # the batch is not asked a second time
+
+
+def test_an_agent_is_given_no_more_games_at_once_than_it_says() -> None:
+    class Few(FirstLegal):
+        lanes = 3
+        most = 0
+
+        def act(self, positions: Positions) -> Sequence[object]:
+            self.most = max(self.most, *(p.game + 1 for p in positions))
+            return [self.choose(p) for p in positions]
+
+    few = Few(WORLD)
+    assert [r.moves for r in against(few, 8).records] == [r.moves for r in against(FirstLegal(WORLD), 8).records]
+    assert few.most == 3
+
+
+def test_remarks_of_agents_that_remember_stand_beside_the_result() -> None:
+    class Remembers(FirstLegal):
+        stateful = True
+        seen: tuple[object, ...] = ()
+
+        def ended(self, game: int, state: object, returns: Sequence[float]) -> str:
+            self.seen += (list(returns),)
+            if game == 1:
+                raise RuntimeError("lost my notes")
+            return "a fine game"
+
+    agent = Remembers(WORLD)
+    result = against(agent, 2, Random(WORLD))
+    assert [r.reason for r in result.records] == ["a fine game", "RuntimeError: lost my notes"]
+    assert sorted(map(tuple, agent.seen)) == sorted(r.returns for r in result.records)  # type: ignore[arg-type]
+    assert result.summary()["remarks"] == {"a fine game": 1, "RuntimeError: lost my notes": 1}
+    assert result.summary()["failures"] == {}
 
 
 def test_an_agent_that_fails_to_load_is_named_before_the_first_game(tmp_path) -> None:
