@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision
 from elodrome.agents.parts.deep import greedy_legal, probabilities, require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
+from elodrome.agents.parts.saved import WEIGHTS, read_arrays
 from elodrome.agents.parts.search import Found, SearchConfig, Searcher
 from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay, Window, joined
 from elodrome.agents.parts.threads import single_threaded
@@ -45,7 +47,8 @@ class AlphaZeroConfig(SearchConfig):
     both, but the agent acts without noise. channels, blocks, hidden: see ``BoardNet``. games, shards: played side by
     side, in so many groups. moves: of every game in one iteration. reuse: how often a position is learned from.
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
-    ``PlayConfig``. precision: of the network in self-play; acting is in float32."""
+    ``PlayConfig``. precision: of the network in self-play; acting is in float32. start: folder of a saved agent of this
+    shape whose network to begin with, instead of nothing."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)
@@ -65,6 +68,7 @@ class AlphaZeroConfig(SearchConfig):
     sample: int = Field(8, ge=0)
     opening: int = Field(0, ge=0)
     precision: Precision = "auto"
+    start: str = ""
 
 
 class AlphaZeroAgent(Agent):
@@ -114,6 +118,8 @@ class AlphaZero(Learner):
         self.steps = 0
         net: BoardNet = seeded(derive(task.seed, "net"), BoardNet, self.world, c.channels, c.blocks, c.hidden)
         layout: Any = torch.channels_last if c.blocks else torch.contiguous_format
+        if c.start:
+            load_module(net, read_arrays(Path(c.start) / WEIGHTS))
         self.net: BoardNet = net.to(task.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
         self.window = Window(self.world, c.window)

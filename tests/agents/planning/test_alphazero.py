@@ -1,5 +1,6 @@
 """AlphaZero: learns tic-tac-toe from nothing, and goes on after a stop as if there had been none."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 
 from elodrome import make_env
 from elodrome.agents.agent import Agent, Budget, Positions, Task
+from elodrome.agents.parts.saved import save_agent
 from elodrome.agents.planning.alphazero import AlphaZero, AlphaZeroConfig
 from elodrome.envs.game import Game
 from elodrome.envs.table import CompiledTable
+from elodrome.errors import BrokenAgent
 from elodrome.seeding import streams
 
 
@@ -93,3 +96,14 @@ def test_the_agent_takes_wins_and_blocks_losses_untrained() -> None:
     for column in (0, 1, 0, 1, 0, 1):  # row 1: Red wins at column 0
         table.step(np.array([1]), np.array([column]))
     assert agent.act(Positions.at(table, np.arange(2), streams(1, 2))).tolist() == [0, 0]
+
+
+def test_it_begins_with_the_network_of_a_saved_agent(tmp_path: Path) -> None:
+    world = make_env("tic_tac_toe")
+    one = AlphaZero(Task(world, 5))
+    save_agent(one, "alphazero", tmp_path, 0)
+    other = AlphaZero(Task(world, 6), AlphaZeroConfig(start=str(tmp_path)))
+    for name, array in one.weights().items():
+        np.testing.assert_array_equal(array, other.weights()[name])
+    with pytest.raises(BrokenAgent, match="shape"):
+        AlphaZero(Task(world, 6), AlphaZeroConfig(start=str(tmp_path), hidden=(8, 8)))
