@@ -269,7 +269,7 @@ def descend(
             for w in range(state.size):
                 state[w] = roots[b, w]
             node, depth = 0, 0
-            low = span[0]
+            low = span[0] if span[0] <= span[1] else 0.0  # no return was seen yet
             scale = 1.0 / (span[1] - low) if span[1] > low else 1.0
             while True:
                 begin, end = first[node], first[node] + size[node]

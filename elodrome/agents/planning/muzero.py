@@ -1,0 +1,308 @@
+"""MuZero: tree search in a model that it learns itself (Schrittwieser et al. 2020; notes 4.2.2, 4.2.3 and 4.5.4).
+
+It is told observations, legal actions and rewards, never the rules. A representation h makes a latent state of what is
+seen, dynamics g carry it on by an action, a prediction f says policy and value there; the tree grows in latent states.
+All three learn together, unrolled K steps along the games that were played: what f and g say must agree with the
+search's policies, the returns and the rewards; no observation is ever predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.ops import muzero as ops
+from elodrome.agents.ops.td import linear_schedule
+from elodrome.agents.parts.deep import discount_of, greedy_legal, pick, probabilities, require_finite
+from elodrome.agents.parts.latent import LatentForest
+from elodrome.agents.parts.latentnet import LatentNet, NetModel
+from elodrome.agents.parts.networks import Arrays, adam_arrays, frozen, load_adam, load_module, module_arrays, seeded
+from elodrome.agents.parts.search import Found, SearchConfig
+from elodrome.agents.parts.unrolled import Trajectories
+from elodrome.envs.game import Reals, World
+from elodrome.errors import UserError
+from elodrome.seeding import U64, derive, mix64
+
+ABOUT = {
+    "cls": "MuZero",
+    "chapter": "4",
+    "summary": "self-play with tree search in a latent model that it learns, without the rules",
+    "players": (1, 2),
+    "needs": ("perfect",),
+}
+
+
+class MuZeroConfig(SearchConfig):
+    """simulations: when the trained agent acts; self_play: in self-play. The rest of the search's settings hold in
+    both, but the agent acts without noise. discount: None is the world's own, at most 0.99 in solo worlds. latent,
+    width: of the latent state and of hidden layers. games: played side by side; moves: of each in one iteration.
+    batch, reuse: of gradient descent; how often a decision is learned from. window: decisions kept. unroll: K, steps
+    of the model that are trained. ahead: n of the n-step returns; None is to the end on boards, 5 in solo worlds.
+    sample: plies of each game, from its start, whose actions are drawn from the search's policy. opening: each game
+    begins with 0 to ``opening`` uniformly random plies that nothing is learned from (an exploring start)."""
+
+    simulations: int = Field(50, ge=0, le=1_000_000)
+    solver: bool = False  # what a learned model says is no proof
+    gumbel: bool = True
+    c_scale: float = Field(0.2, ge=0.0)
+    self_play: int = Field(16, ge=1, le=100_000)
+    discount: float | None = Field(None, ge=0.0, le=1.0)
+    latent: int = Field(64, ge=2)
+    width: int = Field(128, ge=1)
+    games: int = Field(64, ge=1)
+    moves: int = Field(16, ge=1)
+    batch: int = Field(128, ge=2)
+    reuse: float = Field(2.0, gt=0.0)
+    window: int = Field(50_000, ge=1)
+    unroll: int = Field(5, ge=1)
+    ahead: int | None = Field(None, ge=1)
+    rate: float = Field(2e-3, gt=0.0)
+    decay: float = Field(1e-4, ge=0.0)
+    value_weight: float = Field(0.5, gt=0.0)
+    sample: int = Field(4, ge=0)
+    opening: int = Field(5, ge=0)
+
+
+def latent_forest(world: World, games: int, config: MuZeroConfig) -> LatentForest:
+    """Trees for ``games`` positions. Raises UserError in a world of two seats whose returns are not opposite."""
+    if world.players == 2 and not world.zero_sum:
+        raise UserError(f"muzero plays worlds of two seats only where they are zero-sum, and {world.id} is not")
+    return LatentForest(world, games, config, discount_of(world, config))
+
+
+class MuZeroAgent(Agent):
+    """Searches every position in its model; with 0 simulations plays the network's most probable action."""
+
+    SHARD = 64
+    config: MuZeroConfig
+
+    def __init__(self, world: World, config: MuZeroConfig, net: LatentNet) -> None:
+        super().__init__(world, config)
+        self.model = NetModel(frozen(net))  # type: ignore[arg-type]
+        self._forest: LatentForest | None = None
+
+    def search(self, positions: Positions) -> Found:
+        """Policy [B, A], value [B] of the seat to act, and choice [B]."""
+        if not self.config.simulations:
+            _, logits, values = self.model.root(positions.observations)
+            return Found(probabilities(logits, positions.legal), values, greedy_legal(logits, positions.legal))
+        if self._forest is None or self._forest.games < min(len(positions), self.SHARD):
+            self._forest = latent_forest(self.world, min(len(positions), self.SHARD), self.config)
+        parts = []
+        for start in range(0, len(positions), self._forest.games):
+            part = positions[start : start + self._forest.games]
+            parts.append(self._forest.dream(part.observations, part.legal, part.seeds, self.model))
+        return Found(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def act(self, positions: Positions) -> Ints:
+        return self.search(positions).choices
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        found = self.search(positions)
+        return Evaluation(found.policy, found.values)
+
+
+class MuZero(Learner):
+    """Learns from self-play; a position is one decision that was searched."""
+
+    config_class = MuZeroConfig
+    unit = "positions"
+    default_steps = 300_000
+    config: MuZeroConfig
+
+    def __init__(self, task: Task, config: MuZeroConfig | None = None) -> None:
+        super().__init__(task, config)
+        c, world = self.config, self.world
+        self.steps = 0
+        net: LatentNet = seeded(derive(task.seed, "net"), LatentNet, world, c.latent, c.width)
+        self.net: LatentNet = net.to(task.device)
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
+        self.forest = latent_forest(world, c.games, c.model_copy(update={"simulations": c.self_play}))
+        ahead = c.ahead or (world.max_steps if world.players == 2 else 5)
+        length = max(c.window // c.games, c.moves)
+        self.memory = Trajectories(world, c.games, length, discount_of(world, c), ahead)
+        self.games = _Games(world, c, derive(task.seed, "games"))
+        self.rng = np.random.Generator(np.random.PCG64(derive(task.seed, "memory")))
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        c = self.config
+        while self.steps < budget.steps:
+            metrics = self._play()
+            self.memory.aim(c.moves)
+            metrics |= self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
+            self.steps += c.moves * c.games
+            require_finite(self.steps, metrics)
+            yield Progress(self.steps, metrics)
+
+    def _play(self) -> dict[str, float]:
+        """``moves`` decisions in every game, noted in the memory; the mean return of the first seat and length of the
+        games that ended."""
+        c, games, model = self.config, self.games, NetModel(self.net, self.task.device)
+        over: list[tuple[float, int]] = []
+        for _ in range(c.moves):
+            seen, legal = games.look()
+            found = self.forest.dream(seen, legal, games.draw(), model, explore=True)
+            early = games.table.plies < c.sample
+            actions = np.where(early, pick(found.policy, games.quantiles()), found.choices)
+            rewards, end = games.step(actions)
+            cut = np.flatnonzero(end == 2)
+            tail = np.zeros(c.games)
+            if len(cut):  # truncation is no end: what would have come is worth what the network says
+                tail[cut] = model.root(games.table.observe(cut, np.zeros(len(cut), np.int64)))[2]
+            self.memory.add(
+                observation=seen.reshape(c.games, -1),
+                action=actions,
+                reward=rewards,
+                policy=found.policy,
+                value=found.values,
+                end=end,
+                tail=tail,
+            )
+            over += games.restart()
+        if not over:
+            return {}
+        returns, lengths = zip(*over, strict=True)
+        return {"games": len(over), "return": float(np.mean(returns)), "length": float(np.mean(lengths))}
+
+    def _train(self, rate: float) -> dict[str, float]:
+        """One iteration's share of gradient descent; the mean losses."""
+        c = self.config
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        updates = max(1, round(c.moves * c.games * c.reuse / c.batch))
+        losses = torch.stack([self._update() for _ in range(updates)]).mean(0).tolist()
+        return dict(zip(("loss/policy", "loss/value", "loss/reward"), losses, strict=True))
+
+    def _update(self) -> torch.Tensor:
+        """One step down the gradient of (1): the sum over k = 0 ... K of the three losses."""
+        c, device = self.config, self.task.device
+        sampled = self.memory.sample(c.batch, c.unroll, self.rng)
+        seen, actions, _, policies, _, reward_known, policy_known, value_known = (
+            torch.from_numpy(array).to(device) for array in sampled
+        )
+        atoms = self.net.atoms.cpu().numpy()
+        values, rewards = (
+            torch.from_numpy(ops.two_hot(ops.squash(x), atoms)).to(device) for x in (sampled.values, sampled.rewards)
+        )
+        latents = self.net.h(seen)
+        losses = torch.zeros(3, device=device)
+        for k in range(c.unroll + 1):
+            logits, expected = self.net.f(latents)
+            share = 1.0 if k == 0 else 1.0 / c.unroll
+            losses[0] += share * (ops.cross_entropy(logits, policies[:, k]) * policy_known[:, k]).mean()
+            losses[1] += share * (ops.cross_entropy(expected, values[:, k]) * value_known[:, k]).mean()
+            if k < c.unroll:
+                latents, gained = self.net.g(ops.half_gradient(latents), actions[:, k])
+                losses[2] += (ops.cross_entropy(gained, rewards[:, k]) * reward_known[:, k]).mean() / c.unroll
+        self.optimiser.zero_grad()
+        (losses[0] + c.value_weight * losses[1] + losses[2]).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return losses.detach()
+
+    @property
+    def agent(self) -> Agent:
+        return self.restore(self.world, self.config, self.weights())
+
+    def weights(self) -> Arrays:
+        return module_arrays(self.net)
+
+    @classmethod
+    def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
+        net = seeded(0, LatentNet, world, config.latent, config.width)
+        load_module(net, weights)
+        return MuZeroAgent(world, config, net)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            **module_arrays(self.net, "net/"),
+            **adam_arrays(self.optimiser),
+            **{f"memory/{name}": value for name, value in self.memory.snapshot().items()},
+            **{f"games/{name}": value for name, value in self.games.snapshot().items()},
+            "rng": self.rng.bit_generator.state,
+            "steps": self.steps,
+        }
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        load_module(self.net, snapshot, "net/")
+        load_adam(self.optimiser, snapshot)
+        self.memory.resume({k[7:]: v for k, v in snapshot.items() if k.startswith("memory/")})
+        self.games.resume({k[6:]: v for k, v in snapshot.items() if k.startswith("games/")})
+        self.rng.bit_generator.state = snapshot["rng"]
+        self.steps = int(snapshot["steps"])
+
+
+class _Games:
+    """The games that are played side by side, restarted as they end."""
+
+    def __init__(self, world: World, config: MuZeroConfig, seed: int) -> None:
+        self.world, self.config = world, config
+        self.table = world.table(config.games)
+        self.rows = np.arange(config.games)
+        self.rng: U64 = mix64(np.uint64(seed) + self.rows.astype(np.uint64))
+        self.returns = np.zeros(config.games)  # of the first seat, so far
+        self._begin(self.rows)
+
+    def draw(self) -> U64:
+        """One fresh word per game."""
+        self.rng += np.uint64(0x9E3779B97F4A7C15)
+        return mix64(self.rng)
+
+    def quantiles(self) -> Reals:
+        """One number in [0, 1) per game."""
+        uniform: Reals = (self.draw() >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return uniform
+
+    def look(self) -> tuple[Any, Any]:
+        """Observations [B, *shape] of the seats to act, legal actions [B, A]."""
+        return self.table.observe(self.rows), self.table.legal(self.rows)
+
+    def step(self, actions: Ints) -> tuple[Reals, Ints]:
+        """Play; the rewards [B] of those who moved, and 1 where the rules ended the game, 2 where it was truncated
+        (with two seats the same as the end: what a game broken off is worth is what it has brought)."""
+        movers = self.table.seats.copy()
+        rewards = self.table.step(self.rows, actions)
+        self.returns += rewards[:, 0]
+        cut = self.table.truncated & (self.world.players == 1)
+        return rewards[self.rows, movers], np.where(self.table.seats >= 0, 0, np.where(cut, 2, 1))
+
+    def restart(self) -> list[tuple[float, int]]:
+        """Begin anew where games are over; return of the first seat and length of each of those."""
+        over = np.flatnonzero(self.table.seats < 0)
+        ended = [(float(self.returns[row]), int(self.table.plies[row])) for row in over]
+        if len(over):
+            self._begin(over)
+        return ended
+
+    def _begin(self, rows: Ints) -> None:
+        self.returns[rows] = 0.0
+        self.table.reset(rows, self.draw()[rows])
+        plies = (self.draw() >> np.uint64(33)).astype(np.int64) % (self.config.opening + 1)
+        for ply in range(self.config.opening):
+            quantiles = self.quantiles()
+            now = rows[(plies[rows] > ply) & (self.table.seats[rows] >= 0)]
+            if len(now):
+                actions = pick(self.table.legal(now).astype(np.float64), quantiles[now])
+                self.returns[now] += self.table.step(now, actions)[:, 0]
+        over = rows[self.table.seats[rows] < 0]
+        if len(over):  # the random plies already ended it
+            self._begin(over)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All games in progress, as arrays; foreign worlds cannot tell theirs, and begin anew."""
+        table = self.table.snapshot() or {}
+        return {**{f"table/{k}": v for k, v in table.items()}, "rng": self.rng.copy(), "returns": self.returns.copy()}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+        table = {k[6:]: v for k, v in snapshot.items() if k.startswith("table/")}
+        self.rng[:] = snapshot["rng"]
+        if table:
+            self.table.restore(table)
+            self.returns[:] = snapshot["returns"]
+        else:
+            self._begin(self.rows)
