@@ -7,6 +7,7 @@ A run lives in one folder: ``agent.json`` and ``weights.safetensors`` (the actin
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -14,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from elodrome.agents.agent import Budget, Learner, Progress, Task
 from elodrome.agents.parts.saved import (
@@ -180,6 +183,8 @@ class _Run:
         if not resume:
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or choose another --out")
         before = json.loads(run.read_text(encoding="utf-8"))
+        with contextlib.suppress(KeyError, ValidationError):  # a setting that is newer than the run had its default
+            before["config"] = type(learner.config)(**before["config"]).model_dump(mode="json")
         changed = [
             f"{key} was {before[key]}, now {settings[key]}" for key in settings if before.get(key) != settings[key]
         ]
