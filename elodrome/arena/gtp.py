@@ -135,12 +135,23 @@ class GtpServer:
         text = _only(arguments)
         if not text.isdecimal():
             raise GtpError("boardsize not an integer")
-        options = {} if self.chosen is None else {"komi": self.chosen}
         try:
-            self._seat(go_world(make_env("go", size=int(text), **options)))
+            self._seat_with(int(text), self.chosen)
         except UserError as error:
             raise GtpError(f"unacceptable size: {error}") from error
         return ""
+
+    def _seat_with(self, size: int, komi: float | None) -> None:
+        """Go over to a size; an agent that was trained for its usual komi plays on with that, scored by the other."""
+        usual = go_world(make_env("go", size=size))
+        if komi is None:
+            self._seat(usual)
+            return
+        try:
+            self._seat(go_world(make_env("go", size=size, komi=komi)))
+        except UserError:
+            self._seat(usual)
+            self.komi = komi
 
     def clear_board(self, arguments: list[str]) -> str:
         self.games += 1

@@ -153,6 +153,34 @@ def test_a_failing_agent_is_an_error_and_the_board_stays(tmp_path: Path) -> None
     assert len(server.moves) == 3
 
 
+def test_an_agent_of_one_komi_plays_on_and_is_scored_by_another(tmp_path: Path) -> None:
+    file = tmp_path / "trained.py"
+    file.write_text(
+        "from elodrome.agents.agent import Agent\n"
+        "from elodrome.errors import UserError\n"
+        "class Trained(Agent):\n"
+        "    def __init__(self, world, config=None):\n"
+        "        super().__init__(world, config)\n"
+        "        if world.id not in ('go:size=5', 'go:size=3'): raise UserError('trained for another world')\n"
+        "    def choose(self, position):\n"
+        "        return int(position.legal_actions[0])\n"
+    )
+    script(
+        GtpServer(f"{file}:Trained", "go:size=5"),
+        """
+        play b c3 -> =
+        komi 1.5 -> =
+        final_score -> = B+23.5
+        genmove w -> = A5
+        boardsize 3 -> =
+        genmove b -> = A3
+        final_score -> = B+7.5
+        boardsize 7 -> ? unacceptable size: trained for another world
+        final_score -> = B+7.5
+        """,
+    )
+
+
 def test_an_agent_that_does_not_fit_is_refused_before_the_session() -> None:
     for spec, env, words in (("random", "connect_four", "not Go"), ("minmax", "go:size=5", "unknown agent 'minmax'")):
         with pytest.raises(UserError, match=words):
