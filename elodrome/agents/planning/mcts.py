@@ -48,7 +48,7 @@ CHANCE = -2  # the seat of a node at which dice are rolled
 TIE = 1e-9
 
 
-@compiled(types.void(WORLD, ROWS, WORDS, STREAMS, I8, F8, F8, F8, F8, I8, REAL_ROWS, REALS, WORDS))
+@compiled(I8(WORLD, ROWS, WORDS, STREAMS, I8, F8, F8, F8, F8, I8, REAL_ROWS, REALS, WORDS))
 def search(
     world: Any,
     roots: Any,
@@ -63,8 +63,10 @@ def search(
     policy: Any,
     values: Any,
     choices: Any,
-) -> None:
+) -> int:
     """Search every root for itself: roots [B, W], plies [B], seeds [B] -> policy [B, A], values [B], choices [B].
+
+    Returns the simulations made in all, fewer than B times ``simulations`` where roots were proven.
 
     spread: the width of the range of returns, by which they are scaled for eq. (4.1); 0: the width seen so far in this
     search. top: a return that cannot be beaten. policy is the share of visits among the actions that may be best,
@@ -102,6 +104,7 @@ def search(
     played = np.zeros(players)
     probs = np.zeros(header[OUTCOMES])
     depth_limit = 2 * simulations + 2
+    made = 0
     path = np.zeros(depth_limit, np.int64)
     chooser = np.zeros(depth_limit, np.int64)
 
@@ -276,6 +279,8 @@ def search(
                     choices[b] = action_of[i]
         for a in range(actions):
             policy[b, a] /= total
+        made += visits[0]
+    return made
 
 
 class MCTSConfig(Config):
@@ -304,6 +309,13 @@ class MCTS(Agent):
 
     def search(self, positions: Positions) -> tuple[Reals, Reals, Ints]:
         """(policy [B, A], value [B], choice [B]) of a batch of positions."""
+        return self._search(positions)[:3]
+
+    def count(self, positions: Positions) -> int:
+        """Search them for nothing but the number of simulations made, for measuring speed."""
+        return self._search(positions)[3]
+
+    def _search(self, positions: Positions) -> tuple[Reals, Reals, Ints, int]:
         if positions.states is None:
             raise UserError(f"mcts needs the state of the game, and {self.world.id} hides it")
         count = len(positions)
@@ -312,8 +324,8 @@ class MCTS(Agent):
         plies, seeds = np.ascontiguousarray(positions.plies), mix64(positions.seeds)
         world, config = self.world.compiled, self.config
 
-        def part(lo: int, hi: int) -> None:
-            search(
+        def part(lo: int, hi: int) -> int:
+            return search(
                 world,
                 roots[lo:hi],
                 plies[lo:hi],
@@ -332,11 +344,8 @@ class MCTS(Agent):
         parts = min(config.threads or os.cpu_count() or 1, count)
         edges = [count * i // parts for i in range(parts + 1)] if parts else []
         others = [thread_pool().submit(part, lo, hi) for lo, hi in pairwise(edges[1:])]
-        if parts:
-            part(0, edges[1])
-        for done in others:
-            done.result()
-        return policy, value, choice
+        made = part(0, edges[1]) if parts else 0
+        return policy, value, choice, made + sum(done.result() for done in others)
 
     def act(self, positions: Positions) -> Ints:
         return self.search(positions)[2]
