@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
-from elodrome.agents.parts.search import Evaluator, Forest, SearchConfig
+from elodrome.agents.parts.search import Evaluator, Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Game, Reals
 from elodrome.seeding import U64, derive, mix64
 
@@ -27,10 +27,12 @@ class Lessons(NamedTuple):
 @dataclass(frozen=True)
 class PlayConfig:
     """sample: plies of each game, from its start, in which actions are drawn from the search's policy instead of
-    taking its choice. opening: each game begins with 0 to ``opening`` uniformly random plies."""
+    taking its choice. opening: each game begins with 0 to ``opening`` uniformly random plies. pool: the share of games
+    in which a rival, where there is one, has the other seat."""
 
     sample: int
     opening: int
+    pool: float = 0.0
 
 
 class SelfPlay:
@@ -60,23 +62,33 @@ class SelfPlay:
         }
         self._start(self.rows)
 
-    def play(self, evaluate: Evaluator, moves: int) -> tuple[Lessons, dict[str, float]]:
+    def play(self, evaluate: Evaluator, moves: int, rival: Evaluator | None = None) -> tuple[Lessons, dict[str, float]]:
         """``moves`` moves in every game: the positions of the games that ended meanwhile, and sums to be averaged:
-        games ended, their plies, games won by the first seat."""
+        games ended, their plies, games won by the first seat. What the rival saw is not learned from."""
         self.forest.restart()
+        keep = self.keep and rival is None
+        pooled = self.rows < round(self.config.pool * self.games) * (rival is not None)
         taught: list[Lessons] = []
         sums = {"games": 0.0, "plies": 0.0, "first": 0.0}
         for _ in range(moves):
             states: Any = self.table.states(self.rows)
             seats = self.table.seats.copy()
             seen = self.table.observe(self.rows, seats)
-            found = self.forest.search(states, self.table.plies, self._draw(), evaluate, explore=True, keep=self.keep)
-            self._note(seen, found.policy, found.values, seats)
+            mine = ~(pooled & (self.rows % 2 == seats))
+            found = Found(np.zeros((self.games, self.world.actions)), np.zeros(self.games), np.zeros_like(self.rows))
+            words = self._draw()
+            for who, rows in ((evaluate, np.flatnonzero(mine)), (rival, np.flatnonzero(~mine))):
+                if who is not None and len(rows):
+                    asked = states[rows], self.table.plies[rows], words[rows]
+                    answer = self.forest.search(*asked, who, explore=True, keep=keep)
+                    for whole, part in zip(found, answer, strict=True):
+                        whole[rows] = part
+            self._note(np.flatnonzero(mine), seen, found, seats)
             early = self.table.plies < self.config.sample
             actions = np.where(early, _sampled(found.policy, self._draw()), found.choices)
             self._arrays["returns"] += self.table.step(self.rows, actions)
             over = np.flatnonzero(self.table.seats < 0)
-            if self.keep:
+            if keep:
                 actions[over] = -1
                 self.forest.advance(actions, self._draw())
             if len(over):
@@ -107,15 +119,17 @@ class SelfPlay:
         if len(over):  # the random plies already ended it
             self._start(over)
 
-    def _note(self, seen: Floats, policy: Reals, values: Reals, seats: Ints) -> None:
-        at = (self.rows, self._arrays["count"])
-        flat = seen.reshape(self.games, -1)
-        self._arrays["bits"][at] = np.packbits(flat > 0.5, axis=1) if self.world.binary else flat
-        self._arrays["policy"][at] = policy
-        self._arrays["value"][at] = values
-        self._arrays["seat"][at] = seats
-        self._arrays["before"][at] = self._arrays["returns"][self.rows, seats]
-        self._arrays["count"] += 1
+    def _note(self, rows: Ints, seen: Floats, found: Found, seats: Ints) -> None:
+        """Write down what the learner saw and found in these games."""
+        a = self._arrays
+        at = (rows, a["count"][rows])
+        flat = seen.reshape(self.games, -1)[rows]
+        a["bits"][at] = np.packbits(flat > 0.5, axis=1) if self.world.binary else flat
+        a["policy"][at] = found.policy[rows]
+        a["value"][at] = found.values[rows]
+        a["seat"][at] = seats[rows]
+        a["before"][at] = a["returns"][rows, seats[rows]]
+        a["count"][rows] += 1
 
     def _taught(self, over: Ints) -> Lessons:
         """The positions of finished games, each with what its seat won from there on."""

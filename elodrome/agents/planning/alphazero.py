@@ -9,6 +9,7 @@ last iteration, the network is trained on all games before. What comes out depen
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +49,8 @@ class AlphaZeroConfig(SearchConfig):
     side, in so many groups. moves: of every game in one iteration. reuse: how often a position is learned from.
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
     ``PlayConfig``. precision: of the network in self-play; acting is in float32. start: folder of a saved agent of this
-    shape whose network to begin with, instead of nothing."""
+    shape whose network to begin with, instead of nothing. pool: share of games against the network's own past, of which
+    the last ``past`` are remembered, one every ``past_every`` iterations."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)
@@ -69,6 +71,9 @@ class AlphaZeroConfig(SearchConfig):
     opening: int = Field(0, ge=0)
     precision: Precision = "auto"
     start: str = ""
+    pool: float = Field(0.0, ge=0.0, le=1.0)
+    past: int = Field(16, ge=1)
+    past_every: int = Field(20, ge=1)
 
 
 class AlphaZeroAgent(Agent):
@@ -125,7 +130,8 @@ class AlphaZero(Learner):
         self.window = Window(self.world, c.window)
         self.rng = generator(task.seed, "window")
         search = c.model_copy(update={"simulations": c.self_play})
-        play = PlayConfig(c.sample, c.opening)
+        play = PlayConfig(c.sample, c.opening, c.pool)
+        self.past: list[Arrays] = []
         share = -(-c.games // c.shards)
         self.shards = [
             SelfPlay(self.world, share, search, play, derive(task.seed, "shard", i)) for i in range(c.shards)
@@ -135,7 +141,11 @@ class AlphaZero(Learner):
         c = self.config
         while self.steps < budget.steps:
             evaluate = NetEvaluator(self.net, self.task.device, c.precision)
-            playing = [thread_pool().submit(shard.play, evaluate, c.moves) for shard in self.shards]
+            rivals = self._rivals()
+            playing = [
+                thread_pool().submit(shard.play, evaluate, c.moves, rival)
+                for shard, rival in zip(self.shards, rivals, strict=True)
+            ]
             metrics = self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
             played = [future.result() for future in playing]
             lessons = joined([part for part, _ in played], self.world)
@@ -146,6 +156,25 @@ class AlphaZero(Learner):
                 metrics |= {"games": games, "length": plies / games, "first seat wins": first / games}
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
+
+    def _rivals(self) -> list[NetEvaluator | None]:
+        """One network of the past for each shard, where the settings ask for a pool."""
+        c = self.config
+        if not c.pool:
+            return [None] * c.shards
+        if self.iterations % c.past_every == 0:
+            self.past = [*self.past, module_arrays(self.net)][-c.past :]
+        rivals: list[NetEvaluator | None] = []
+        for _ in range(c.shards):
+            net = copy.deepcopy(self.net)
+            load_module(net, self.past[int(self.rng.integers(len(self.past)))])
+            rivals.append(NetEvaluator(net, self.task.device, c.precision))
+        return rivals
+
+    @property
+    def iterations(self) -> int:
+        """Iterations made so far."""
+        return self.steps // (self.config.moves * sum(shard.games for shard in self.shards))
 
     def _train(self, rate: float) -> dict[str, float]:
         """One iteration's share of gradient descent on the window; the mean losses."""
@@ -193,6 +222,7 @@ class AlphaZero(Learner):
             **adam_arrays(self.optimiser),
             **{f"window/{name}": value for name, value in self.window.snapshot().items()},
             **shards,
+            **{f"past{i}/{k}": v for i, past in enumerate(self.past) for k, v in past.items()},
             "rng": self.rng.bit_generator.state,
             "steps": self.steps,
         }
@@ -204,5 +234,8 @@ class AlphaZero(Learner):
         for i, shard in enumerate(self.shards):
             name = f"shard{i}/"
             shard.resume({k[len(name) :]: v for k, v in snapshot.items() if k.startswith(name)})
+        self.past = []
+        while past := {k[len(p) :]: v for k, v in snapshot.items() if k.startswith(p := f"past{len(self.past)}/")}:
+            self.past.append(past)
         self.rng.bit_generator.state = snapshot["rng"]
         self.steps = int(snapshot["steps"])

@@ -26,7 +26,7 @@ def play(world: str = "tic_tac_toe", **options: Any) -> tuple[Game, SelfPlay]:
 
 def test_lessons_tell_how_games_ended() -> None:
     """Tic-tac-toe from the start: games stand in order, outcomes alternate, and who completes a line has won."""
-    game, selfplay = play()
+    _, selfplay = play()
     lessons, sums = selfplay.play(evaluate, 40)
     own, other = (lessons.observations[:, i].reshape(-1, 9) for i in (0, 1))
     plies = (own + other).sum(axis=1).astype(int)
@@ -48,6 +48,25 @@ def test_lessons_tell_how_games_ended() -> None:
     # The policy is a distribution over empty cells.
     np.testing.assert_allclose(lessons.policy.sum(axis=1), 1.0, atol=2e-3)
     assert (lessons.policy * (own + other)).max() == 0.0
+
+
+def test_what_a_rival_sees_is_not_learned_from() -> None:
+    """Against a rival in half of the games, every other position of those is missing, and the rival is asked."""
+    _, selfplay = play(pool=0.5)
+    asked = []
+
+    def rival(leaves: Leaves) -> tuple[Any, Any]:
+        asked.append(len(leaves.seats))
+        return evaluate(leaves)
+
+    lessons, sums = selfplay.play(evaluate, 40, rival)
+    plies = lessons.observations.sum(axis=(1, 2, 3)).astype(int)
+    assert sum(asked) > 0
+    jumps = np.diff(plies)
+    assert set(jumps[jumps > 0].tolist()) == {1, 2}
+    assert 0.6 < len(plies) / sums["plies"] < 0.9  # half of the games whole, half of them halved
+    alone, sums = play(pool=0.5)[1].play(evaluate, 40)
+    assert len(alone.outcome) == sums["plies"]
 
 
 def test_openings_are_not_recorded() -> None:

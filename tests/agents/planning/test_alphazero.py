@@ -63,7 +63,9 @@ def test_it_learns_tic_tac_toe_from_nothing(options: dict[str, Any]) -> None:
     assert taught < before / 4
 
 
-@pytest.mark.parametrize("options", [{"gumbel": True, "shards": 2}, {"blocks": 1, "channels": 4}])
+@pytest.mark.parametrize(
+    "options", [{"gumbel": True, "shards": 2}, {"blocks": 1, "channels": 4}, {"pool": 0.5, "past_every": 2}]
+)
 def test_it_goes_on_after_a_stop_as_without(options: dict[str, Any]) -> None:
     world = make_env("connect_four")
     settings = AlphaZeroConfig(games=16, moves=12, self_play=4, batch=32, window=500, **options)
