@@ -246,7 +246,7 @@ def go(size: int = 9, komi: float | None = None) -> Game:
     usual = _KOMI.get(size, 7.5)
     if komi is not None and (isinstance(komi, bool) or not isinstance(komi, int | float) or not math.isfinite(komi)):
         raise UserError(f"go: komi must be a number, as in go:size=9,komi=7.5, not {komi!r}")
-    points = usual if komi is None else float(komi)
+    points = usual if komi is None else float(komi) + 0.0  # no minus zero
     options = [f"size={size}"] * (size != 9) + [f"komi={points!r}".removesuffix(".0")] * (points != usual)
     cells = size * size
     return Game(

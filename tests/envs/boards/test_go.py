@@ -274,6 +274,7 @@ def test_endless_games_end() -> None:
         ("go:komi=0.25,size=7", "go:size=7,komi=0.25"),
         ("go:size=7,komi=8.5", "go:size=7"),
         ("go:size=19", "go:size=19"),
+        ("go:komi=-0.0", "go:komi=0"),
     ],
 )
 def test_names_have_one_form(name: str, right: str) -> None:
