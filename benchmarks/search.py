@@ -50,7 +50,7 @@ class Row:
 ROWS = [
     Row("tic_tac_toe", "tic_tac_toe", (0, 2), 1000, 2.0, (1000, 400, 2)),
     Row("connect_four", "connect_four", (0, 10), 10_000, 10.0, (1000, 400, 4)),
-    Row("go:size=9", GO, (0, 30), 1000, 4.0, (100, 400, 6)),
+    Row("go:size=9", GO, (0, 30), 1000, 4.0, (400, 400, 6)),
 ]
 
 
