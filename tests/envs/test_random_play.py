@@ -20,7 +20,9 @@ def test_threads_change_nothing(name: str) -> None:
         np.testing.assert_array_equal(getattr(one, buffer), getattr(two, buffer), err_msg=buffer)
 
 
-@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "go:size=5", "cliff_walking", "gridworld:map=4x4,slip=0.3"])
+@pytest.mark.parametrize(
+    "name", ["tic_tac_toe", "connect_four", "go:size=5", "cliff_walking", "gridworld:map=4x4,slip=0.3"]
+)
 def test_rules_compiled_in_or_by_pointer(name: str) -> None:
     own = BatchEnv(make_env(name), 200, seed=3, threads=1)
     plain = BatchEnv(replace(make_env(name), stroll=None), 200, seed=3, threads=1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from elodrome.agents.parts.networks import Arrays, load_module, module_arrays
 from elodrome.agents.parts.search import Leaves
 from elodrome.agents.parts.threads import keep_memory, settle_worker
 from elodrome.envs.game import Floats, World
@@ -98,6 +99,16 @@ class BoardNet(nn.Module):
         channels = x.shape[1]
         look = torch.relu(self.look(x) + whole[:, :channels, None, None])
         return torch.cat([self.policy(look).flatten(1), whole[:, channels:]], dim=1), value
+
+
+def begin_with(net: BoardNet, saved: Arrays) -> None:
+    """Fill a network with the weights of a saved one, perhaps trained on a board of another size: then the value head's
+    layer over the squares stays as it is. Raises BrokenAgent where anything else differs."""
+    squares = "value.0.weight"
+    own = module_arrays(net)
+    if net.blocks and net.on_board and squares in saved and saved[squares].shape != own[squares].shape:
+        saved = saved | {squares: own[squares]}
+    load_module(net, saved)
 
 
 def _fold(module: nn.Module) -> None:

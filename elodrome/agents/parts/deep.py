@@ -39,10 +39,10 @@ class DeepConfig(Config):
     self_share: float = Field(0.8, gt=0.0, lt=1.0)
 
 
-def discount_of(world: World, config: DeepConfig) -> float:
-    """The discount that is learned with."""
-    if config.discount is not None:
-        return config.discount
+def discount_of(world: World, given: float | None) -> float:
+    """The discount that is learned with; ``given`` is that of the settings."""
+    if given is not None:
+        return given
     return min(world.discount, SOLO_DISCOUNT) if world.players == 1 else world.discount
 
 

@@ -83,5 +83,5 @@ class LatentForest(Forest):
                 latents, some, logits, values = model.step(before, taken[:found])
                 gains = np.ascontiguousarray(some, np.float32)
             kept[of[:found], fresh[:found]] = latents
-            answers = (np.ascontiguousarray(x, np.float32) for x in (logits, values))
-            tree.absorb(grown, leaves, found, *answers, gains, self.numbers, spans, raw, streams)
+            logits, values = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(values, np.float32)
+            tree.absorb(grown, leaves, found, logits, values, gains, self.numbers, spans, raw, streams)

@@ -15,6 +15,7 @@ from elodrome.envs.game import Floats, World
 Array = npt.NDArray[Any]
 LARGEST = 30.0  # of squashed returns: about 900
 FEWEST = 10  # atoms on each side of 0
+STRESS = 3.0  # the action is one input among many that are about 1 in size
 
 
 def atoms_of(world: World) -> Array:
@@ -25,7 +26,7 @@ def atoms_of(world: World) -> Array:
 
 
 def _layers(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, outputs))
+    return nn.Sequential(nn.Linear(inputs, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, outputs))
 
 
 class LatentNet(nn.Module):
@@ -40,12 +41,11 @@ class LatentNet(nn.Module):
         self.register_buffer("atoms", atoms, persistent=False)
         self.actions = world.actions
         self.represent = _layers(world.observation_size, width, latent)
-        self.enter = nn.Linear(latent + world.actions, width)
+        self.onto = nn.Sequential(_layers(latent + world.actions, width, width), nn.ReLU())
         self.onward, self.reward = nn.Linear(width, latent), nn.Linear(width, len(atoms))
         self.predict = _layers(latent, width, world.actions + len(atoms))
-        for head in (self.reward, self.predict[-1]):
-            nn.init.zeros_(head.weight)  # every value and reward is 0 to begin with
-            nn.init.zeros_(head.bias)
+        for parameter in (*self.reward.parameters(), *self.predict[-1].parameters()):
+            nn.init.zeros_(parameter)  # every value and reward is 0 to begin with
 
     def h(self, observations: Tensor) -> Tensor:
         """Latents of observations."""
@@ -54,7 +54,7 @@ class LatentNet(nn.Module):
     def g(self, latents: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Next latents and reward logits."""
         taken = nn.functional.one_hot(actions, self.actions).to(latents.dtype)
-        inside = torch.relu(self.enter(torch.cat([latents, taken], 1)))
+        inside = self.onto(torch.cat([2.0 * latents - 1.0, STRESS * taken], 1))
         return ops.scaled(latents + self.onward(inside)), self.reward(inside)
 
     def f(self, latents: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ class NetModel:
     """A ``LatentModel`` made of the network as it is: float32 while it learns, float64 when frozen."""
 
     def __init__(self, net: LatentNet, device: str = "cpu") -> None:
-        self.net, self.device, self.dtype = net, device, net.enter.weight.dtype
+        self.net, self.device, self.dtype = net, device, net.reward.weight.dtype
 
     def root(self, observations: Floats) -> tuple[Array, Array, Array]:
         """See ``LatentModel``."""

@@ -22,7 +22,7 @@ from pydantic import Field
 from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision
+from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision, begin_with
 from elodrome.agents.parts.deep import greedy_legal, probabilities, require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
 from elodrome.agents.parts.saved import WEIGHTS, read_arrays
@@ -48,9 +48,9 @@ class AlphaZeroConfig(SearchConfig):
     both, but the agent acts without noise. channels, blocks, hidden: see ``BoardNet``. games, shards: played side by
     side, in so many groups. moves: of every game in one iteration. reuse: how often a position is learned from.
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
-    ``PlayConfig``. precision: of the network in self-play; acting is in float32. start: folder of a saved agent of this
-    shape whose network to begin with, instead of nothing. pool: share of games against the network's own past, of which
-    the last ``past`` are remembered, one every ``past_every`` iterations."""
+    ``PlayConfig``. precision: of the network in self-play; acting is in float32. start: folder of a saved agent
+    whose network to begin with, instead of nothing (see ``begin_with``). pool: share of games against the network's own
+    past, of which the last ``past`` are remembered, one every ``past_every`` iterations."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)
@@ -124,7 +124,7 @@ class AlphaZero(Learner):
         net: BoardNet = seeded(derive(task.seed, "net"), BoardNet, self.world, c.channels, c.blocks, c.hidden)
         layout: Any = torch.channels_last if c.blocks else torch.contiguous_format
         if c.start:
-            load_module(net, read_arrays(Path(c.start) / WEIGHTS))
+            begin_with(net, read_arrays(Path(c.start) / WEIGHTS))
         self.net: BoardNet = net.to(task.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
         self.window = Window(self.world, c.window)

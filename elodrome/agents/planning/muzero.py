@@ -57,11 +57,11 @@ class MuZeroConfig(SearchConfig):
     games: int = Field(64, ge=1)
     moves: int = Field(16, ge=1)
     batch: int = Field(128, ge=2)
-    reuse: float = Field(2.0, gt=0.0)
+    reuse: float = Field(8.0, gt=0.0)
     window: int = Field(50_000, ge=1)
     unroll: int = Field(5, ge=1)
     ahead: int | None = Field(None, ge=1)
-    rate: float = Field(2e-3, gt=0.0)
+    rate: float = Field(5e-3, gt=0.0)
     decay: float = Field(1e-4, ge=0.0)
     value_weight: float = Field(0.5, gt=0.0)
     sample: int = Field(4, ge=0)
@@ -72,7 +72,7 @@ def latent_forest(world: World, games: int, config: MuZeroConfig) -> LatentFores
     """Trees for ``games`` positions. Raises UserError in a world of two seats whose returns are not opposite."""
     if world.players == 2 and not world.zero_sum:
         raise UserError(f"muzero plays worlds of two seats only where they are zero-sum, and {world.id} is not")
-    return LatentForest(world, games, config, discount_of(world, config))
+    return LatentForest(world, games, config, discount_of(world, config.discount))
 
 
 class MuZeroAgent(Agent):
@@ -112,7 +112,7 @@ class MuZero(Learner):
 
     config_class = MuZeroConfig
     unit = "positions"
-    default_steps = 300_000
+    default_steps = 120_000
     config: MuZeroConfig
 
     def __init__(self, task: Task, config: MuZeroConfig | None = None) -> None:
@@ -125,7 +125,7 @@ class MuZero(Learner):
         self.forest = latent_forest(world, c.games, c.model_copy(update={"simulations": c.self_play}))
         ahead = c.ahead or (world.max_steps if world.players == 2 else 5)
         length = max(c.window // c.games, c.moves)
-        self.memory = Trajectories(world, c.games, length, discount_of(world, c), ahead)
+        self.memory = Trajectories(world, c.games, length, discount_of(world, c.discount), ahead)
         self.games = _Games(world, c, derive(task.seed, "games"))
         self.rng = np.random.Generator(np.random.PCG64(derive(task.seed, "memory")))
 

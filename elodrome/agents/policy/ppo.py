@@ -78,7 +78,7 @@ class PPO(Learner):
         self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.policy.act))
         self.rng = generator(task.seed, "ppo")
         self.scale = RewardScale()
-        self.discount = discount_of(self.world, c)
+        self.discount = discount_of(self.world, c.discount)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config

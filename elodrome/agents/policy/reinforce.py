@@ -75,7 +75,7 @@ class Reinforce(Learner):
         self.env = SeatEnv(self.world, c.episodes, task.seed, rivals, restart=False)
         self.rng = generator(task.seed, "reinforce")
         self.scale = RewardScale()
-        self.discount = discount_of(self.world, c)
+        self.discount = discount_of(self.world, c.discount)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config

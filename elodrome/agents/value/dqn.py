@@ -134,7 +134,7 @@ class DQN(Learner):
         self.replay = Replay(self.world, c.capacity)
         self.rng = generator(task.seed, "dqn")
         self.epsilon = c.epsilon
-        self.discount = discount_of(self.world, c)
+        self.discount = discount_of(self.world, c.discount)
         self.scale = 1.0
         self.steps = self.updates = 0
         self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play))

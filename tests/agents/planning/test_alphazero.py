@@ -109,3 +109,18 @@ def test_it_begins_with_the_network_of_a_saved_agent(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, other.weights()[name])
     with pytest.raises(BrokenAgent, match="shape"):
         AlphaZero(Task(world, 6), AlphaZeroConfig(start=str(tmp_path), hidden=(8, 8)))
+
+
+def test_a_network_moves_to_a_larger_board(tmp_path: Path) -> None:
+    settings = AlphaZeroConfig(blocks=1, channels=4, games=2)
+    small = AlphaZero(Task(make_env("go:size=5"), 5), settings)
+    save_agent(small, "alphazero", tmp_path, 0)
+    large = AlphaZero(Task(make_env("go:size=7"), 6), settings.model_copy(update={"start": str(tmp_path)}))
+    fresh = AlphaZero(Task(make_env("go:size=7"), 6), settings)
+    squares = "value.0.weight"
+    np.testing.assert_array_equal(large.weights()[squares], fresh.weights()[squares])
+    for name, array in small.weights().items():
+        if name != squares:
+            np.testing.assert_array_equal(array, large.weights()[name])
+    with pytest.raises(BrokenAgent, match="shape"):
+        AlphaZero(Task(make_env("connect_four"), 6), settings.model_copy(update={"start": str(tmp_path)}))
