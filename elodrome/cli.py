@@ -128,9 +128,14 @@ def agents(
     rows = [[k.about.chapter, k.id, k.about.summary, k.origin] for k in listed]
     print_table(title, ["chapter", "id", "what it is", "from"], rows)
     if saved:
-        print_table(
-            "Trained for it", ["name", "kind", "steps"], [[s["name"], s["kind"], str(s["steps"])] for s in saved]
-        )
+        rows = [
+            [
+                *(s["name"], s["kind"], f"{s['steps']:,}", "" if s["elo"] is None else f"{s['elo']:.0f}"),
+                "elodrome" if s["shipped"] else "you",
+            ]
+            for s in saved
+        ]
+        print_table("Trained for it", ["name", "kind", "steps", "Elo", "from"], rows, right=(2, 3))
     _problems("plugin", problems)
 
 
@@ -141,10 +146,12 @@ def _world(name: str) -> World:
 
 
 def _saved_agents(world: World) -> list[dict[str, Any]]:
-    from elodrome.agents.parts.saved import CARD, agents_folder, read_card
+    from elodrome.agents.parts.saved import saved_agents
 
-    cards = sorted(agents_folder(world).glob(f"*/{CARD}"))
-    return [{"name": c.parent.name, "kind": (d := read_card(c.parent)).kind, "steps": d.steps} for c in cards]
+    return [
+        {"name": a.name, "kind": a.card.kind, "steps": a.card.steps, "elo": a.elo, "shipped": a.shipped}
+        for a in saved_agents(world)
+    ]
 
 
 @check_app.command("env")
@@ -279,6 +286,41 @@ def match(
         print(f"{remark} ({count} x)")
     if "note" in summary:
         print(summary["note"])
+
+
+@app.command()
+def strength(
+    spec: Spec,
+    env: Env,
+    games: Annotated[
+        int | None, typer.Option(help="against each opponent, and positions of each class; sensible where left out")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure an agent: against exact solutions, other programs and fixed opponents, whatever its world has."""
+    from elodrome.agents.registry import make_agent
+    from elodrome.arena.strength.yardsticks import measure_strength
+
+    world = _world(env)
+    with progress_bars() as bars:
+        task = bars.add_task(spec, total=None, note="")
+        found = measure_strength(
+            make_agent(spec, world),
+            world,
+            count=games,
+            seed=seed,
+            tick=lambda what, done, of: bars.update(task, description=what, completed=done, total=of),
+        )
+    if as_json:
+        print_json({"agent": spec, "env": world.id, "seed": seed, **{m.name: m.document for m in found}})
+        return
+    print(f"{spec} on {world.id}")
+    for sheet in (sheet for measurement in found for sheet in measurement.sheets):
+        numbers = tuple(range(sheet.right, len(sheet.columns)))
+        print_table(sheet.title, list(sheet.columns), sheet.rows, right=numbers)
+    for remark in (remark for measurement in found for remark in measurement.remarks):
+        print(remark)
 
 
 @tournament_app.command("run")

@@ -1,6 +1,6 @@
 """Agents by name: a kind of ours (its file name is its id), a plugin, a file, or a saved agent.
 
-A spec is ``NAME[:key=value,...]``, a saved agent's folder (or the name it was saved under for this world), or
+A spec is ``NAME[:key=value,...]``, where NAME is a kind, a saved agent's folder or the name it has for this world, or
 ``path/to/file.py:Class[:key=value,...]``; where another program plays, it is ``NAME:[key=value,...:]COMMAND``. Listing
 reads each file's ``ABOUT`` literal and imports none of them.
 """
@@ -218,11 +218,12 @@ def make_agent(spec: str, world: World) -> Agent:
 
     Raises UserError for an unknown or unfit agent or a bad option; BrokenAgent for a broken plugin or saved agent.
     """
-    from elodrome.agents.parts.saved import find_saved, load_agent
+    from elodrome.agents.parts.saved import find_saved, load_agent, saved_agents
 
-    folder = None if commanded(spec) else find_saved(spec, world)
-    if folder is not None:
-        return load_agent(folder, world)
+    saved = None if commanded(spec) else find_saved(spec, world)
+    if saved is not None:
+        folder, given = saved
+        return load_agent(folder, world, parse_options(spec, given))
     kind, options = parse_spec(spec)
     cls = kind.load()
     config = make_config(kind.id, cls, options)
@@ -230,10 +231,9 @@ def make_agent(spec: str, world: World) -> Agent:
     if reason:
         raise UserError(f"agent {kind.id!r} cannot play {world.id}: it {reason}")
     if issubclass(cls, Learner):
-        raise UserError(
-            f"agent {kind.id!r} learns, and none is trained for {world.id}: "
-            f"elodrome train {kind.id} --env {world.id}, or give a saved agent's folder"
-        )
+        trained = [agent.name for agent in saved_agents(world) if agent.card.kind == kind.id]
+        names = f"name a trained one ({', '.join(trained)})" if trained else "give a saved agent's folder"
+        raise UserError(f"agent {kind.id!r} learns: elodrome train {kind.id} --env {world.id}, or {names}")
     try:
         return cls(world, config)
     except UserError:

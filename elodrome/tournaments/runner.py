@@ -166,7 +166,8 @@ def identity(spec: str, world: World) -> str:
     if commanded(spec):
         return spec
     saved = find_saved(spec, world)
-    files = [saved / CARD, saved / WEIGHTS] if saved else []
+    folder, options = saved or (None, "")
+    files = [folder / CARD, folder / WEIGHTS] if folder else []
     path, is_file, rest = spec.partition(".py:")
     if is_file:
         files = [Path(path + ".py")]
@@ -176,7 +177,8 @@ def identity(spec: str, world: World) -> str:
         raise UserError(f"agent {spec!r}: cannot read {error.filename}: {error.strerror}") from error
     if not content:
         return spec
-    return f"{rest + ' ' if is_file else ''}sha256:{hashlib.sha256(b''.join(content)).hexdigest()[:16]}"
+    given = rest if is_file else options
+    return f"{given + ' ' if given else ''}sha256:{hashlib.sha256(b''.join(content)).hexdigest()[:16]}"
 
 
 def _refuse_another(before: dict[str, Any], now: dict[str, Any], out: Path, merge: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from elodrome.errors import BrokenAgent, UserError
 from elodrome.home import home
 
 Arrays = dict[str, npt.NDArray[Any]]
+SHIPPED = Path(__file__).parents[2] / "trained"
 CARD, WEIGHTS, CHECKPOINT = "agent.json", "weights.safetensors", "checkpoint.safetensors"
 
 
@@ -101,8 +103,9 @@ def save_agent(learner: Learner, kind: str, folder: Path, steps: int, notes: dic
     return card
 
 
-def load_agent(folder: Path, world: World) -> Agent:
-    """The acting agent saved in ``folder``, for ``world``. Raises BrokenAgent with the file and the trouble."""
+def load_agent(folder: Path, world: World, options: dict[str, Any] | None = None) -> Agent:
+    """The acting agent saved in ``folder``, for ``world``; ``options`` replace settings that it was trained with, such
+    as simulations=50. Raises BrokenAgent with the file and the trouble, UserError for an option that is none."""
     from elodrome.agents.registry import make_config, parse_spec
 
     card = read_card(folder)
@@ -112,7 +115,7 @@ def load_agent(folder: Path, world: World) -> Agent:
     cls = kind.load()
     if not issubclass(cls, Learner):
         raise BrokenAgent(f"{folder / CARD}: agent {card.kind!r} does not learn")
-    config = make_config(card.kind, cls, card.config)
+    config = make_config(card.kind, cls, {**card.config, **(options or {})})
     weights = read_arrays(folder / WEIGHTS)
     try:
         return cls.restore(world, config, weights)
@@ -142,16 +145,60 @@ def agents_folder(world: World) -> Path:
     return home() / "agents" / world_slug(world.id)
 
 
-def find_saved(spec: str, world: World) -> Path | None:
-    """The folder that ``spec`` names: itself, or a name that was saved for this world; None when it is neither."""
-    folder = Path(spec)
-    if (folder / CARD).is_file():
-        return folder
-    if folder.is_dir() and ("/" in spec or os.sep in spec):
-        raise BrokenAgent(f"{folder}: no {CARD} in it, so not a saved agent")
-    named = agents_folder(world) / spec
-    if spec and "/" not in spec and ":" not in spec and (named / CARD).is_file():
-        return named
+def shipped_folder(world: World) -> Path:
+    """Where the agents for ``world`` that come with the package are."""
+    return SHIPPED / world_slug(world.id)
+
+
+@dataclass(frozen=True)
+class SavedAgent:
+    """An agent that its name alone finds: of the user's own making, or one that comes with the package."""
+
+    name: str
+    card: Card
+    shipped: bool
+
+    @property
+    def elo(self) -> float | None:
+        """What its card says was measured, on the scale where random play has 0."""
+        found = self.card.notes.get("elo")
+        return float(found) if isinstance(found, (int, float)) else None
+
+
+def saved_agents(world: World) -> list[SavedAgent]:
+    """The agents trained for ``world``: the user's own by name, then those that ship, strongest first. An own one hides
+    a shipped one of the same name; folders with a broken card are left out."""
+    own, ships = (
+        [_read_saved(file.parent, shipped) for file in sorted(place.glob(f"*/{CARD}"))]
+        for place, shipped in ((agents_folder(world), False), (shipped_folder(world), True))
+    )
+    ranked = sorted(filter(None, ships), key=lambda agent: -(agent.elo or 0.0))
+    found: dict[str, SavedAgent] = {}
+    for agent in (*filter(None, own), *ranked):
+        found.setdefault(agent.name, agent)
+    return list(found.values())
+
+
+def _read_saved(folder: Path, shipped: bool) -> SavedAgent | None:
+    try:
+        return SavedAgent(folder.name, read_card(folder), shipped)
+    except BrokenAgent:
+        return None
+
+
+def find_saved(spec: str, world: World) -> tuple[Path, str] | None:
+    """(folder, options) that ``spec`` names: a folder, or a name saved for this world or shipped for it, with
+    ``:key=value,...`` behind it where wanted. None when it is neither."""
+    for name, options in ((spec, ""), spec.partition(":")[::2]):
+        folder = Path(name)
+        if name and (folder / CARD).is_file():
+            return folder, options
+        if folder.is_dir() and ("/" in name or os.sep in name):
+            raise BrokenAgent(f"{folder}: no {CARD} in it, so not a saved agent")
+        if name and "/" not in name and ":" not in name:
+            for place in (agents_folder(world), shipped_folder(world)):
+                if (place / name / CARD).is_file():
+                    return place / name, options
     return None
 
 

@@ -195,7 +195,7 @@ class Window:
         size = len(lessons.outcome)
         kept = slice(max(0, size - self.capacity), None)
         at = (self.count + np.arange(size)[kept]) % self.capacity
-        flat = lessons.observations.reshape(size, -1)[kept]
+        flat = lessons.observations.reshape(size, self.world.observation_size)[kept]
         self._ring["observations"][at] = np.packbits(flat > 0.5, axis=1) if self.world.binary else flat
         for name in ("policy", "outcome", "value"):
             self._ring[name][at] = getattr(lessons, name)[kept]

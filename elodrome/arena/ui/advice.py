@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import About, Agent, Evaluation, Learner, Positions
-from elodrome.agents.parts.saved import CARD, agents_folder, read_card
+from elodrome.agents.parts.saved import saved_agents
 from elodrome.agents.registry import kinds, make_agent, unfit
 from elodrome.arena.ui.session import HUMAN, look_of
 from elodrome.envs import engine
@@ -37,13 +37,9 @@ def choices(world: World) -> list[Choice]:
     found = []
     if world.players > 1:
         found.append(Choice(HUMAN, "another person at this screen"))
-    folder = agents_folder(world)
-    for card in sorted(folder.glob(f"*/{CARD}")) if folder.is_dir() else ():
-        try:
-            steps = read_card(card.parent).steps
-        except UserError:
-            continue
-        found.append(Choice(card.parent.name, f"trained, {steps:,} steps"))
+    for saved in saved_agents(world):
+        measured = "" if saved.elo is None else f", Elo {saved.elo:.0f}"
+        found.append(Choice(saved.name, f"trained, {saved.card.steps:,} steps{measured}"))
     for kind in kinds()[0].values():
         if kind.about.chapter == "people" or unfit(kind.about, world):
             continue
@@ -55,19 +51,25 @@ def choices(world: World) -> list[Choice]:
     return found
 
 
-def searchers(world: World) -> list[str]:
-    """Kinds that play ``world`` without training, strongest first. Raises UserError when there is none."""
+def strongest(world: World) -> list[str]:
+    """Who plays ``world`` without being trained first, strongest first: exact solvers where all states fit in tables,
+    what ships with the package, tree search, chance. Raises UserError when there is none."""
+    shipped = [agent.name for agent in saved_agents(world) if agent.shipped][:1]
+    order = (*SOLVERS, *shipped, "mcts") if unfit(SMALL, world) is None else (*shipped, "mcts", *SOLVERS)
     known = kinds()[0]
-    order = (*SOLVERS, "mcts") if unfit(SMALL, world) is None else ("mcts", *SOLVERS)
-    fit = [name for name in (*order, "random") if name in known and unfit(known[name].about, world) is None]
+    fit = [
+        name
+        for name in (*order, "random")
+        if name in shipped or (name in known and unfit(known[name].about, world) is None)
+    ]
     if not fit:
         raise UserError(f"no agent can play {world.id} untrained; name one with --against")
     return fit
 
 
 def adviser(world: World) -> tuple[str, Agent] | None:
-    """Whom to ask for a hint, by name: the strongest searcher that fits; None where only chance would answer."""
-    for name in searchers(world):
+    """Whom to ask for a hint, by name: the strongest that fits; None where only chance would answer."""
+    for name in strongest(world):
         if name != "random":
             try:
                 return name, make_agent(name, world)

@@ -9,7 +9,7 @@ from typing import Any
 
 from elodrome.agents.registry import make_agent
 from elodrome.arena.ui import theme
-from elodrome.arena.ui.advice import searchers
+from elodrome.arena.ui.advice import strongest
 from elodrome.arena.ui.archive import Archive, go_on
 from elodrome.arena.ui.board import BoardView
 from elodrome.arena.ui.director import LASTS, Director
@@ -270,12 +270,12 @@ class Window:
 def play(world: World, opponent_spec: str | None = None, seat: int = 0, *, seed: int | None = None) -> None:
     """Open a window on a game of a person in ``seat`` against an agent; an open game against it goes on.
 
-    Without an opponent the strongest searcher that fits sits down. In a solo world the person plays alone, and the
-    "opponent" is the agent whose values are drawn. Raises UserError for a bad seat, agent or world.
+    Without an opponent the strongest that ships or needs no training sits down. In a solo world the person plays alone,
+    and the "opponent" is the agent whose values are drawn. Raises UserError for a bad seat, agent or world.
     """
     if not 0 <= seat < world.players:
         raise UserError(f"seat {seat} is none of {world.id}: choose 0 to {world.players - 1}")
-    spec = opponent_spec or searchers(world)[0]
+    spec = opponent_spec or strongest(world)[0]
     other = Driver(HUMAN) if spec == HUMAN else Driver(spec, make_agent(spec, world))
     session = Session(world, [Driver(HUMAN), *([other] * max(world.players - 1, 1))], rotation=0, seed=seed)
     session.rotation = -seat % len(session.drivers)

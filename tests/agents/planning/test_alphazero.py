@@ -124,3 +124,11 @@ def test_a_network_moves_to_a_larger_board(tmp_path: Path) -> None:
             np.testing.assert_array_equal(array, large.weights()[name])
     with pytest.raises(BrokenAgent, match="shape"):
         AlphaZero(Task(make_env("connect_four"), 6), settings.model_copy(update={"start": str(tmp_path)}))
+
+
+def test_an_iteration_in_which_no_game_ends_teaches_nothing() -> None:
+    learner = AlphaZero(Task(make_env("go:size=5"), 5), AlphaZeroConfig(games=2, moves=2, self_play=2))
+    (progress,) = learner.learn(Budget(4))
+    assert progress.step == 4
+    assert progress.metrics == {}
+    assert len(learner.window) == 0

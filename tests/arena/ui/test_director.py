@@ -8,7 +8,7 @@ import pytest
 
 from elodrome.agents.agent import Agent, Evaluation
 from elodrome.agents.random import Random
-from elodrome.arena.ui.advice import adviser, choices, map_values, searchers
+from elodrome.arena.ui.advice import adviser, choices, map_values, strongest
 from elodrome.arena.ui.archive import Archive
 from elodrome.arena.ui.director import Director
 from elodrome.arena.ui.session import HUMAN, Driver, Session
@@ -294,8 +294,8 @@ def test_who_can_be_chosen():
     found = {choice.spec for choice in choices(TTT)}
     assert {"human", "random", "minimax", "mcts"} <= found
     assert "q_learning" not in found  # learns, and none is trained
-    assert searchers(TTT)[0] == "minimax"
-    assert searchers(make_env("connect_four"))[0] == "mcts"
+    assert strongest(TTT)[0] == "minimax"
+    assert strongest(make_env("connect_four"))[0] == "mcts"
     assert adviser(make_env("cliff_walking"))[0] == "value_iteration"
 
 

@@ -1,0 +1,92 @@
+"""Go against GNU Go at its levels, colours swapped; the score counts besides the result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+import numpy as np
+
+from elodrome.agents.agent import Agent
+from elodrome.agents.registry import make_agent
+from elodrome.arena.match import MatchResult, make_jobs, play_games
+from elodrome.arena.record import GameRecord, replay
+from elodrome.arena.strength.measurement import Measurement, Sheet, Tick, percent, share
+from elodrome.envs.game import Game, World
+from elodrome.seeding import derive
+
+LEVELS = (1, 10)
+GAMES = 20  # against each level where nothing else is wanted
+WHERE = os.pathsep.join(("/usr/games", "/usr/local/games"))  # Debian's place for it, often not on the path
+MISSING = "GNU Go is missing, so no games against it; it is Debian's package gnugo (apt install gnugo)"
+
+
+def fits(world: World) -> bool:
+    """Go on any board."""
+    return world.id.partition(":")[0] == "go"
+
+
+def gnugo(level: int) -> str | None:
+    """The spec of GNU Go, or None where it is missing. Every stone counts as alive at the end, so it must capture."""
+    found = shutil.which("gnugo") or shutil.which("gnugo", path=WHERE)
+    return found and f"gtp:{found} --mode gtp --level {level} --chinese-rules --capture-all-dead"
+
+
+def margin(record: GameRecord, world: Game) -> float | None:
+    """Black's points less White's at the end, without komi; None where the game was not played to its end."""
+    from elodrome.envs.boards.go import area
+
+    if record.termination not in ("win", "draw", "length"):
+        return None
+    *_, (table, _) = replay(record, world)
+    states: Any = table.states(np.array([0]))
+    black, white = area(states[0])
+    return float(black - white)
+
+
+def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 0, tick: Tick) -> Measurement:
+    """``count`` games against each level, half of them as Black."""
+    games = GAMES if count is None else count
+    if gnugo(1) is None:
+        return Measurement("gnugo", {"missing": MISSING}, [], (MISSING,))
+    document: dict[str, Any] = {}
+    rows = []
+    cells = world.actions - 1
+    for level in LEVELS:
+        name = f"GNU Go level {level}"
+        done: list[GameRecord] = []
+
+        def note(record: GameRecord, name: str = name, done: list[GameRecord] = done) -> None:
+            done.append(record)
+            tick(name, len(done), games)
+
+        rival = make_agent(str(gnugo(level)), world)
+        jobs = make_jobs(games, derive(seed, "gnugo", level))
+        records = play_games(world, [agent, rival], ["agent", name], jobs, note)
+        result = MatchResult(world, ("agent", name), records, 0.0)
+        entry: dict[str, Any] = {}
+        for seat in (0, 1):
+            mine = [r for r in records if r.agents[seat] == "agent"]
+            tally = result.tally(seat)
+            margins = [m if seat == 0 else -m for m in (margin(r, world) for r in mine) if m is not None]
+            whole = sum(m == cells for m in margins)
+            entry[world.seat_name(seat)] = {
+                **tally,
+                "score": share(tally["wins"], sum(tally.values())),
+                "mean_margin": float(np.mean(margins)) if margins else None,
+                "whole_board": whole,
+                "terminations": sorted({r.termination for r in mine}),
+            }
+            points = f"{np.mean(margins):+.1f}" if margins else "-"
+            counts = [str(tally[k]) for k in ("wins", "draws", "losses")]
+            rows.append([f"level {level}, as {world.seat_name(seat)}", *counts, points, str(whole)])
+        tally = result.tally()
+        entry["all"] = {**tally, "score": share(tally["wins"], sum(tally.values()))}
+        entry["repeated_games"] = result.duplicates
+        won, interval = percent(entry["all"]["score"])
+        rows.append([f"level {level}: {won} won, 95 % from {interval}", "", "", "", "", ""])
+        document[f"level {level}"] = entry
+    columns = ("against GNU Go", "wins", "draws", "losses", "mean margin", "whole board")
+    remark = "margin: the agent's points less GNU Go's, without komi; whole board: games in which it owns every point"
+    return Measurement("gnugo", document, [Sheet(f"{games} games at each level", columns, rows)], (remark,))
