@@ -455,7 +455,7 @@ def showdown(
     workers: Annotated[int | None, typer.Option(help="processes; one per core where left out")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Train agents of every chapter on five worlds, rank them, write the report. Run again, it goes on."""
+    """Train agents of every chapter on six worlds, rank them, write the report. Run again, it goes on."""
     from elodrome.agents.agent import check_device
     from elodrome.tournaments.showdown import default_workers, run_showdown
 

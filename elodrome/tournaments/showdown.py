@@ -1,4 +1,4 @@
-"""The showdown: agents of every chapter train on five worlds, meet in five tournaments, and get five tables.
+"""The showdown: agents of every chapter train on six worlds, meet in six tournaments, and get six tables.
 
 Everything is resumable: a trained agent is not trained again, a training that was cut goes on from its checkpoint, a
 finished tournament plays nothing. ``PLAN`` below is all there is to configure.
@@ -56,6 +56,7 @@ PLAN = (
         ready=("random", "minimax", "mcts:simulations=100"),
         trained=(
             Trained(kind="grpo", steps=500),
+            Trained(kind="alphazero", steps=60_000),
             Trained(kind="q_learning", steps=1_000_000),
             Trained(kind="sarsa", steps=1_000_000),
             Trained(kind="dqn", steps=100_000),
@@ -66,8 +67,20 @@ PLAN = (
     ),
     Stage(
         world="connect_four",
-        ready=("random", "minimax:depth=4", "mcts:simulations=200"),
+        ready=(
+            "random",
+            "minimax:depth=4",
+            "mcts:simulations=200",
+            "alphazero-weak",
+            "alphazero-strong:simulations=64",
+        ),
         trained=(Trained(kind="dqn", steps=100_000), Trained(kind="ppo", steps=250_000)),
+        games=100,
+    ),
+    Stage(
+        world="go:size=5",
+        ready=("random", "mcts:simulations=200", "alphazero-strong:simulations=64"),
+        trained=(Trained(kind="alphazero", steps=40_000, settings={"gumbel": True, "blocks": 2, "opening": 4}),),
         games=100,
     ),
     Stage(

@@ -53,6 +53,7 @@ def test_stopped_while_training_it_says_how_to_go_on(tmp_path: Path, monkeypatch
 
 
 def test_every_chapter_has_an_agent_in_the_plan() -> None:
-    names = {name.partition(":")[0] for s in PLAN for name in s.ready} | {t.kind for s in PLAN for t in s.trained}
+    names = {name.partition(":")[0] for s in PLAN for name in s.ready if name.partition(":")[0] in builtin()}
+    names |= {t.kind for s in PLAN for t in s.trained}
     assert {builtin()[name].about.chapter[0] for name in names} >= {"1", "2", "3", "4", "5"}
-    assert len({make_env(stage.world).id for stage in PLAN}) == 5
+    assert len({make_env(stage.world).id for stage in PLAN}) == 6

@@ -130,10 +130,24 @@ def gumbel_root(
     scratch: Any,
 ) -> int:
     """Sequential halving at the root: the best of the actions that have ``wanted`` visits, by g + ln P + sigma(Q)."""
-    improved_logits(first, last, raw, prior, visits, mean, low, scale, c_visit, c_scale, scratch)
-    best, chosen = -np.inf, first
+    most = 0
     for e in range(first, last):
-        score = scratch[e - first] + gumbel[e - first] - (0.0 if visits[e] == wanted else 1e12)
+        most = max(most, visits[e])
+    sigma = (c_visit + most) * c_scale * scale
+    best, chosen = -np.inf, -1
+    for e in range(first, last):
+        if visits[e] == wanted:
+            score = np.log(max(prior[e], 1e-30)) + gumbel[e - first]
+            if wanted > 0:  # where none was tried, the completed Q is the same for all
+                score += sigma * (mean[e] - low)
+            if score > best:
+                best, chosen = score, e
+    if chosen >= 0:
+        return chosen
+    improved_logits(first, last, raw, prior, visits, mean, low, scale, c_visit, c_scale, scratch)
+    chosen = first
+    for e in range(first, last):
+        score = scratch[e - first] + gumbel[e - first]
         if score > best:
             best, chosen = score, e
     return chosen

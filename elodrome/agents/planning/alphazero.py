@@ -10,28 +10,25 @@ last iteration, the network is trained on all games before. What comes out depen
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Learner, Progress, Task
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision, begin_with
-from elodrome.agents.parts.deep import greedy_legal, probabilities, require_finite
+from elodrome.agents.parts.deep import require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
 from elodrome.agents.parts.saved import WEIGHTS, read_arrays
-from elodrome.agents.parts.search import Found, SearchConfig, Searcher
+from elodrome.agents.parts.search import SearchConfig
+from elodrome.agents.parts.searching import SearchAgent
 from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay, Window, joined
-from elodrome.agents.parts.threads import single_threaded
 from elodrome.envs.game import Game, World
 from elodrome.envs.table import thread_pool
-from elodrome.errors import UserError
 from elodrome.seeding import derive, generator
 
 ABOUT = {
@@ -76,36 +73,12 @@ class AlphaZeroConfig(SearchConfig):
     past_every: int = Field(20, ge=1)
 
 
-class AlphaZeroAgent(Agent):
+class AlphaZeroAgent(SearchAgent):
     """Searches every position with its network; with 0 simulations plays the network's most probable action."""
 
-    config: AlphaZeroConfig
-    world: Game
-
     def __init__(self, world: Game, config: AlphaZeroConfig, net: BoardNet, device: str = "cpu") -> None:
-        super().__init__(world, config)
-        self.evaluator = NetEvaluator(net, device)
-        self.searcher = Searcher(world, config, self.evaluator, threads=os.cpu_count() or 1)
-
-    def search(self, positions: Positions) -> Found:
-        """Policy [B, A], value [B] of the seat to act, and choice [B]."""
-        if not self.config.simulations:
-            logits, values = self.evaluator.answer(positions.observations)
-            policy = probabilities(logits, positions.legal)
-            return Found(policy, values.astype(np.float64), greedy_legal(logits, positions.legal))
-        if positions.states is None:
-            raise UserError(f"alphazero needs the state of the game, and {self.world.id} hides it")
-        with single_threaded():
-            return self.searcher.search(
-                np.ascontiguousarray(positions.states), np.ascontiguousarray(positions.plies), positions.seeds
-            )
-
-    def act(self, positions: Positions) -> Ints:
-        return self.search(positions).choices
-
-    def evaluate(self, positions: Positions) -> Evaluation:
-        found = self.search(positions)
-        return Evaluation(found.policy, found.values)
+        evaluator = NetEvaluator(net, device)
+        super().__init__(world, config, evaluator, evaluator)
 
 
 class AlphaZero(Learner):

@@ -18,6 +18,7 @@ from elodrome.seeding import derive
 
 LEVELS = (1, 10)
 GAMES = 20  # against each level where nothing else is wanted
+SOLVED = 5  # up to this size games begin on the empty board; beyond, with a random stone, lest all be the same game
 WHERE = os.pathsep.join(("/usr/games", "/usr/local/games"))  # Debian's place for it, often not on the path
 MISSING = "GNU Go is missing, so no games against it; it is Debian's package gnugo (apt install gnugo)"
 
@@ -30,7 +31,7 @@ def fits(world: World) -> bool:
 def gnugo(level: int) -> str | None:
     """The spec of GNU Go, or None where it is missing. Every stone counts as alive at the end, so it must capture."""
     found = shutil.which("gnugo") or shutil.which("gnugo", path=WHERE)
-    return found and f"gtp:{found} --mode gtp --level {level} --chinese-rules --capture-all-dead"
+    return found and f"gtp:{found} --mode gtp --level {level} --chinese-rules --capture-all-dead --never-resign"
 
 
 def margin(record: GameRecord, world: Game) -> float | None:
@@ -46,13 +47,14 @@ def margin(record: GameRecord, world: Game) -> float | None:
 
 
 def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 0, tick: Tick) -> Measurement:
-    """``count`` games against each level, half of them as Black."""
+    """``count`` games against each level, half of them as Black; ``SOLVED`` says how they begin."""
     games = GAMES if count is None else count
     if gnugo(1) is None:
         return Measurement("gnugo", {"missing": MISSING}, [], (MISSING,))
     document: dict[str, Any] = {}
     rows = []
     cells = world.actions - 1
+    opening = int(cells > SOLVED**2)
     for level in LEVELS:
         name = f"GNU Go level {level}"
         done: list[GameRecord] = []
@@ -62,7 +64,7 @@ def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 
             tick(name, len(done), games)
 
         rival = make_agent(str(gnugo(level)), world)
-        jobs = make_jobs(games, derive(seed, "gnugo", level))
+        jobs = make_jobs(games, derive(seed, "gnugo", level), opening=opening)
         records = play_games(world, [agent, rival], ["agent", name], jobs, note)
         result = MatchResult(world, ("agent", name), records, 0.0)
         entry: dict[str, Any] = {}
@@ -89,4 +91,5 @@ def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 
         document[f"level {level}"] = entry
     columns = ("against GNU Go", "wins", "draws", "losses", "mean margin", "whole board")
     remark = "margin: the agent's points less GNU Go's, without komi; whole board: games in which it owns every point"
-    return Measurement("gnugo", document, [Sheet(f"{games} games at each level", columns, rows)], (remark,))
+    title = f"{games} games at each level" + (", the first stone at random" if opening else "")
+    return Measurement("gnugo", document, [Sheet(title, columns, rows)], (remark,))

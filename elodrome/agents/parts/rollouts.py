@@ -1,0 +1,71 @@
+"""Random rollouts from many positions at once, and a search's evaluation that mixes them with a value network (notes
+4.5.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from elodrome.agents.parts.boardnet import NetEvaluator
+from elodrome.agents.parts.search import Leaves
+from elodrome.envs.engine import GOLDEN, ROWS, U8, mix, pick_legal
+from elodrome.envs.game import Floats, Game, compiled
+from elodrome.envs.intrinsics import row, rules_of
+from elodrome.envs.signatures import ACTIONS, FLOATS, HAS_PLAYOUT, MAX_STEPS, PLAYERS, WORDS, WORLD
+
+
+@compiled(types.void(WORLD, ROWS, WORDS, U8, FLOATS))
+def roll_out(world: Any, states: Any, seats: Any, seed: Any, out: Any) -> None:
+    """Play every position on at random, to the end: states [k, W] and seats [k] to act -> out [k], the return of that
+    seat. The dice of a position follow from it and the seed alone, so who stands beside it changes nothing.
+
+    Worlds without dice only. What was played before is not known, so a game may last its full length again."""
+    header, template = world
+    rules = rules_of(header)
+    players, limit, playout = header[PLAYERS], header[MAX_STEPS], header[HAS_PLAYOUT]
+    mask = np.zeros(header[ACTIONS], np.uint8)
+    rewards, returns = np.zeros(players), np.zeros(players)
+    state = template.copy()
+    for k in range(states.shape[0]):
+        rng = seed
+        origin = row(states, k)
+        for w in range(state.size):
+            state[w] = origin[w]
+            rng = mix(rng ^ np.uint64(origin[w])) + GOLDEN
+        returns[:] = 0.0
+        if playout:
+            rules[6](state, mix(rng), returns)
+        else:
+            for _ in range(limit):
+                if rules[1](state) < 0:
+                    break
+                rules[2](state, mask)
+                rng += GOLDEN
+                rewards[:] = 0.0
+                rules[3](state, pick_legal(mask, mix(rng)), 0, rewards)
+                for p in range(players):
+                    returns[p] += rewards[p]
+        out[k] = returns[seats[k]]
+
+
+class MixedEvaluator:
+    """Logits of one network (all the same without one), and (1 - weight) v(s) + weight z of another and one rollout."""
+
+    def __init__(
+        self, world: Game, policy: NetEvaluator | None, value: NetEvaluator, weight: float, seed: int = 0
+    ) -> None:
+        self.world, self.policy, self.value, self.weight, self.seed = world, policy, value, weight, np.uint64(seed)
+
+    def __call__(self, leaves: Leaves) -> tuple[Floats, Floats]:
+        logits = np.zeros(leaves.legal.shape, np.float32)
+        if self.policy is not None:
+            logits, _ = self.policy.answer(leaves.observations)
+        values = np.zeros(len(leaves.seats), np.float32)
+        if self.weight > 0.0:
+            roll_out(self.world.compiled, np.ascontiguousarray(leaves.states), leaves.seats, self.seed, values)
+            values *= np.float32(self.weight)
+        if self.weight < 1.0:
+            values += np.float32(1.0 - self.weight) * self.value.answer(leaves.observations)[1]
+        return logits, values

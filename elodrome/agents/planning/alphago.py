@@ -1,0 +1,275 @@
+"""AlphaGo: imitation, policy gradient, a value network, and a search that mixes it with rollouts (notes 4.5.2, figure
+4.7; Silver et al. 2016).
+
+Three networks are trained one after the other. p_sigma imitates the games of an expert (people's games there, those of
+another agent here). p_rho begins as p_sigma and learns by REINFORCE from games against its own past. v_theta learns to
+tell who wins games of p_rho. The search takes its priors from p_sigma, which AlphaGo's authors found better at that
+than p_rho, and judges leaves by (1 - lambda) v_theta(s) + lambda z, with z the end of one random rollout.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.ops import policy_gradient as pg
+from elodrome.agents.ops import search as ops
+from elodrome.agents.ops.td import linear_schedule
+from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
+from elodrome.agents.parts.deep import pick, probabilities, quantiles_of, require_finite
+from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
+from elodrome.agents.parts.rollouts import MixedEvaluator
+from elodrome.agents.parts.search import SearchConfig
+from elodrome.agents.parts.searching import SearchAgent
+from elodrome.agents.parts.selfplay import Lessons, Window
+from elodrome.agents.registry import make_agent
+from elodrome.envs.game import Floats, Game, Mask, World
+from elodrome.errors import UserError
+from elodrome.seeding import derive, generator, streams
+
+ABOUT = {
+    "cls": "AlphaGo",
+    "chapter": "4",
+    "summary": "imitation, policy gradient and a value network; search with rollouts",
+    "players": (2, 2),
+    "needs": ("state", "perfect", "zero_sum", "deterministic"),
+}
+NETS = ("imitation", "policy", "value")
+Choose = Callable[[Positions], Any]  # actions [B]
+
+
+class AlphaGoConfig(SearchConfig):
+    """simulations: when the trained agent acts; 0 plays the prior alone. prior: whose policy guides the search, p_sigma
+    ("imitation"), p_rho ("policy") or none. mix: lambda, the share of the rollout in a leaf's value. expert: spec of
+    the agent that is imitated. imitate, reinforce: shares of the budget that go to p_sigma and p_rho; the rest goes to
+    v_theta. channels, blocks, hidden: of each network, see ``BoardNet``. games: played in one iteration, each begun
+    with 0 to ``opening`` uniformly random plies. batch, reuse: of the regressions; how often a position is learned
+    from. window: positions kept for that. rate: of the regressions; gradient_rate: of REINFORCE. past: opponents
+    remembered, one every ``past_every`` iterations of it."""
+
+    simulations: int = Field(100, ge=0, le=1_000_000)
+    prior: Literal["imitation", "policy", "none"] = "imitation"
+    mix: float = Field(0.5, ge=0.0, le=1.0)
+    expert: str = "mcts:simulations=100"
+    imitate: float = Field(0.4, gt=0.0, lt=1.0)
+    reinforce: float = Field(0.3, ge=0.0, lt=1.0)
+    channels: int = Field(32, ge=1)
+    blocks: int = Field(0, ge=0)
+    hidden: tuple[int, ...] = Field((128, 128), min_length=1)
+    games: int = Field(64, ge=2)
+    opening: int = Field(4, ge=0)
+    batch: int = Field(256, ge=2)
+    reuse: float = Field(4.0, gt=0.0)
+    window: int = Field(50_000, ge=1)
+    rate: float = Field(2e-3, gt=0.0)
+    gradient_rate: float = Field(5e-4, gt=0.0)
+    past: int = Field(16, ge=1)
+    past_every: int = Field(5, ge=1)
+
+
+class Played(NamedTuple):
+    """n decisions of finished games: observations float32 [n, *shape], legal uint8 [n, A], actions, seats and games
+    int64 [n], outcome float32 [n] (the game's return of the seat that decided)."""
+
+    observations: Floats
+    legal: Mask
+    actions: Ints
+    seats: Ints
+    games: Ints
+    outcome: Floats
+
+
+def play_games(world: Game, games: int, seed: int, opening: int, choose: Choose) -> Played:
+    """Play whole games; what happened before a game's random opening was over is left out."""
+    table = world.table(games)
+    table.reset(np.arange(games), streams(derive(seed, "dice"), games))
+    plies = generator(seed, "opening").integers(0, opening + 1, games)
+    words = streams(derive(seed, "agents"), games)
+    returns = np.zeros((games, world.players))
+    parts: list[tuple[Any, ...]] = []
+    while len(rows := np.flatnonzero(table.seats >= 0)):
+        at = Positions.at(table, rows, words[rows])
+        random = at.plies < plies[rows]
+        actions = pick(at.legal.astype(np.float64), quantiles_of(at))
+        meant = np.flatnonzero(~random)
+        if len(meant):
+            chosen = Positions.at(table, rows[meant], words[rows[meant]])
+            actions[meant] = np.asarray(choose(chosen), np.int64)
+            parts.append((chosen.observations, chosen.legal, actions[meant], chosen.seats, rows[meant]))
+        returns[rows] += table.step(rows, actions)
+    observations, legal, taken, seats, of = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Played(observations, legal, taken, seats, of, returns[of, seats].astype(np.float32))
+
+
+class AlphaGoAgent(SearchAgent):
+    """Searches every position; with 0 simulations plays the most probable action of its prior."""
+
+    def __init__(self, world: Game, config: AlphaGoConfig, nets: dict[str, BoardNet], device: str = "cpu") -> None:
+        evaluators = {name: NetEvaluator(nets[name], device) for name in NETS}
+        mixed = MixedEvaluator(world, evaluators.get(config.prior), evaluators["value"], config.mix)
+        super().__init__(world, config, evaluators.get(config.prior, evaluators["policy"]), mixed)
+
+
+class AlphaGo(Learner):
+    """Learns in three stages; a position is one decision of a game that was played for any of them."""
+
+    config_class = AlphaGoConfig
+    unit = "positions"
+    default_steps = 200_000
+    config: AlphaGoConfig
+    world: Game
+
+    def __init__(self, task: Task, config: AlphaGoConfig | None = None) -> None:
+        super().__init__(task, config)
+        c = self.config
+        if c.imitate + c.reinforce >= 1.0:
+            raise UserError(f"imitate={c.imitate} and reinforce={c.reinforce} leave nothing for the value network")
+        self.steps = 0
+        self.expert = make_agent(c.expert, self.world)
+        self.nets: dict[str, BoardNet] = {
+            name: seeded(derive(task.seed, name), BoardNet, self.world, c.channels, c.blocks, c.hidden).to(task.device)
+            for name in NETS
+        }
+        rates = {"imitation": c.rate, "policy": c.gradient_rate, "value": c.rate}
+        self.optimisers = {
+            name: torch.optim.AdamW(net.parameters(), lr=rates[name], weight_decay=1e-4)
+            for name, net in self.nets.items()
+        }
+        self.windows = {name: Window(self.world, c.window) for name in ("imitation", "value")}
+        self.past: list[Arrays] = []
+        self.rounds = 0  # iterations of REINFORCE
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        c = self.config
+        first, second = c.imitate * budget.steps, (c.imitate + c.reinforce) * budget.steps
+        while self.steps < budget.steps:
+            rng = generator(self.task.seed, "iteration", self.steps)
+            if self.steps < first:
+                played = self._play(self.expert.act)
+                rate = linear_schedule(c.rate, 0.0, first, self.steps)
+                metrics = {"loss/imitation": self._regress("imitation", played, rate, rng)}
+            elif self.steps < second:
+                played, metrics = self._reinforce(rng)
+            else:
+                played = self._play(self._sampler(self.nets["policy"]))
+                rate = linear_schedule(c.rate, 0.0, budget.steps - second, self.steps - second)
+                metrics = {"loss/value": self._regress("value", played, rate, rng)}
+            self.steps += len(played.actions)
+            require_finite(self.steps, metrics)
+            yield Progress(self.steps, metrics)
+
+    def _play(self, choose: Choose) -> Played:
+        seed = derive(self.task.seed, "games", self.steps)
+        return play_games(self.world, self.config.games, seed, self.config.opening, choose)
+
+    def _sampler(self, net: BoardNet) -> Choose:
+        """Actions drawn from a network's policy."""
+        evaluator = NetEvaluator(net, self.task.device)
+
+        def choose(positions: Positions) -> Ints:
+            logits, _ = evaluator.answer(positions.observations)
+            return pick(probabilities(logits, positions.legal), quantiles_of(positions))
+
+        return choose
+
+    def _regress(self, name: str, played: Played, rate: float, rng: np.random.Generator) -> float:
+        """Teach a network the actions or the outcomes of games, on positions of the window; the mean loss."""
+        c, net, optimiser, window = self.config, self.nets[name], self.optimisers[name], self.windows[name]
+        done = np.eye(self.world.actions, dtype=np.float32)[played.actions]
+        window.add(Lessons(played.observations, done, played.outcome, np.zeros_like(played.outcome)))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        net.train()
+        losses = []
+        for _ in range(max(1, round(len(played.actions) * c.reuse / c.batch))):
+            arrays = window.sample(c.batch, rng)
+            seen, policy, outcome, _ = (torch.from_numpy(array).to(self.task.device) for array in arrays)
+            logits, expected = net(seen)
+            loss = ops.policy_loss(logits, policy) if name == "imitation" else ops.value_loss(expected, outcome)
+            _descend(optimiser, loss)
+            losses.append(float(loss.detach()))
+        return float(np.mean(losses))
+
+    def _reinforce(self, rng: np.random.Generator) -> tuple[Played, dict[str, float]]:
+        """One iteration of REINFORCE: games against a network of the past, half of them in each seat, and one step
+        along z grad ln p_rho(a | s), its mean subtracted from z."""
+        c, net = self.config, self.nets["policy"]
+        if self.rounds == 0:
+            load_module(net, module_arrays(self.nets["imitation"]))
+        if self.rounds % c.past_every == 0:
+            self.past = [*self.past, module_arrays(net)][-c.past :]
+        self.rounds += 1
+        rival = copy.deepcopy(net)
+        load_module(rival, self.past[int(rng.integers(len(self.past)))])
+        own, other = self._sampler(net), self._sampler(rival)
+
+        def choose(positions: Positions) -> Ints:
+            mine = positions.games % 2 == positions.seats
+            actions: Ints = other(positions)
+            actions[mine] = own(positions)[mine]
+            return actions
+
+        played = self._play(choose)
+        mine = np.flatnonzero(played.games % 2 == played.seats)
+        seen, actions = torch.from_numpy(played.observations[mine]), torch.from_numpy(played.actions[mine])
+        legal, outcome = torch.from_numpy(played.legal[mine] > 0), torch.from_numpy(played.outcome[mine])
+        device = self.task.device
+        net.eval()  # the statistics of normalisation stay those of imitation
+        logits, _ = net(seen.to(device))
+        log_prob = pg.taken(pg.masked_log_probs(logits, legal.to(device)), actions.to(device))
+        loss = pg.policy_gradient_loss(log_prob, (outcome - outcome.mean()).to(device))
+        _descend(self.optimisers["policy"], loss)
+        last = np.unique(played.games[mine], return_index=True)[1]
+        return played, {"return against the past": float(played.outcome[mine][last].mean())}
+
+    @property
+    def agent(self) -> Agent:
+        return self.restore(self.world, self.config, self.weights())
+
+    def weights(self) -> Arrays:
+        """All three networks; p_rho is p_sigma as long as it has not learned."""
+        nets = self.nets if self.rounds else {**self.nets, "policy": self.nets["imitation"]}
+        return {key: array for name in NETS for key, array in module_arrays(nets[name], f"{name}/").items()}
+
+    @classmethod
+    def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
+        nets = {name: seeded(0, BoardNet, world, config.channels, config.blocks, config.hidden) for name in NETS}
+        for name, net in nets.items():
+            load_module(net, weights, f"{name}/")
+        return AlphaGoAgent(world, config, nets)  # type: ignore[arg-type]
+
+    def snapshot(self) -> dict[str, Any]:
+        arrays: dict[str, Any] = {"steps": self.steps, "rounds": self.rounds}
+        for name, net in self.nets.items():
+            arrays |= {**module_arrays(net, f"{name}/"), **adam_arrays(self.optimisers[name], f"adam/{name}/")}
+        for name, window in self.windows.items():
+            arrays |= {f"window/{name}/{key}": value for key, value in window.snapshot().items()}
+        return arrays | {f"past{i}/{key}": value for i, past in enumerate(self.past) for key, value in past.items()}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        for name, net in self.nets.items():
+            load_module(net, snapshot, f"{name}/")
+            load_adam(self.optimisers[name], snapshot, f"adam/{name}/")
+        for name, window in self.windows.items():
+            window.resume(_below(snapshot, f"window/{name}/"))
+        self.past = []
+        while past := _below(snapshot, f"past{len(self.past)}/"):
+            self.past.append(past)
+        self.steps, self.rounds = int(snapshot["steps"]), int(snapshot["rounds"])
+
+
+def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+
+
+def _below(snapshot: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The entries of a snapshot under a prefix, without it."""
+    return {key[len(prefix) :]: value for key, value in snapshot.items() if key.startswith(prefix)}
