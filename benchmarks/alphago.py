@@ -3,8 +3,8 @@
     python benchmarks/alphago.py [--env connect_four] [--steps 300000] [--games 400] [--simulations 100]
 
 One agent is trained; then the whole of it plays versions of itself that lack a part: the value network (lambda = 1),
-the rollouts (lambda = 0), the policy network (all priors alike), the search. Games in pairs with the colours swapped on the
-same random opening; a repeated game counts once in the interval. p_rho against p_sigma tells what REINFORCE added.
+the rollouts (lambda = 0), the policy network (all priors alike), the search. Games in pairs with the colours swapped on
+the same random opening; a repeated game counts once in the interval. p_rho against p_sigma: what REINFORCE added.
 """
 
 from __future__ import annotations

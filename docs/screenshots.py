@@ -51,8 +51,8 @@ def board(env: str, rival: str, clicks: list[tuple[int, int]], hover: tuple[int,
 
 def main() -> None:
     board("tic_tac_toe", "minimax", [(1, 1), (0, 1)], (2, 1))
-    board("connect_four", "mcts", [(0, 3), (0, 3), (0, 2), (0, 3), (0, 4)], (0, 1))
-    board("go:size=7", "mcts:simulations=4000", [(3, 3), (2, 2), (3, 2), (2, 4), (1, 3)], (4, 4))
+    board("connect_four", "alphazero-strong", [(0, 3), (0, 3), (0, 2), (0, 3), (0, 4)], (0, 1))
+    board("go:size=7", "alphazero-strong", [(3, 3), (2, 2), (3, 2), (2, 4), (1, 3)], (4, 4))
     window = opened("cliff_walking", "value_iteration", watch=True)
     director = window.director
     director.change_pace(2)
