@@ -93,6 +93,30 @@ def test_games_that_are_played_reach_the_ladder_once(elodrome) -> None:
     assert rows["minimax"]["elo"] > rows["random"]["elo"]
 
 
+def test_strength_says_what_the_world_offers(elodrome) -> None:
+    code, out, _ = elodrome("strength", "alphazero-weak", "--env", "tic_tac_toe", "--games", "4", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert set(document) == {"agent", "env", "seed", "every_reply", "rivals"}
+    assert document["every_reply"]["X"]["lines"] == sum(
+        document["every_reply"]["X"][name] for name in ("won", "drawn", "lost")
+    )
+    code, out, _ = elodrome("strength", "random", "--env", "connect_four", "--games", "2")
+    assert code == 0
+    assert "Moves that lose value, after random play" in out
+    assert "24 positions" in out
+    code, _, err = elodrome("strength", "random", "--env", "tic_tac_toe", "--games", "0")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_agents_that_ship_are_listed_with_their_elo(elodrome) -> None:
+    code, out, _ = elodrome("agents", "--env", "tic_tac_toe", "--json")
+    assert code == 0
+    trained = {a["name"]: a for a in json.loads(out)["trained"]}
+    assert trained["alphazero-strong"]["shipped"]
+    assert trained["alphazero-strong"]["elo"] > trained["alphazero-weak"]["elo"]
+
+
 def test_check_says_whether_a_world_and_an_agent_conform(elodrome) -> None:
     assert elodrome("check", "env", "tic_tac_toe")[:2] == (0, "world tic_tac_toe: conforms\n")
     code, out, _ = elodrome("check", "agent", "random", "--env", "tic_tac_toe")
@@ -102,5 +126,18 @@ def test_check_says_whether_a_world_and_an_agent_conform(elodrome) -> None:
 def test_help_lists_the_commands(elodrome) -> None:
     code, out, _ = elodrome("--help")
     assert code == 0
-    for command in ("envs", "agents", "check", "train", "match", "tournament", "ladder", "play", "watch", "showdown"):
+    for command in (
+        "envs",
+        "agents",
+        "check",
+        "train",
+        "match",
+        "strength",
+        "tournament",
+        "ladder",
+        "play",
+        "watch",
+        "gtp",
+        "showdown",
+    ):
         assert command in out

@@ -23,6 +23,7 @@ from elodrome.envs.registry import make_env
 from elodrome.tournaments.ratings import leaderboard
 from elodrome.tournaments.runner import TournamentConfig, run_tournament
 
+FEW = 20  # games and positions for those that are not meant to be strong
 FIELD = ("random", "mcts:simulations=100", "mcts:simulations=1000")
 
 
@@ -80,7 +81,8 @@ def measure(given: argparse.Namespace) -> None:
         print(f"{row.agent:28} {row.elo:7.0f}  {row.low:.0f} to {row.high:.0f}  {row.wins}/{row.draws}/{row.losses}")
     for folder in folders:
         card, row = read_card(folder), rows[folder.name]
-        found = measure_strength(make_agent(folder.name, world), world, seed=1)
+        count = None if folder.name.endswith("strong") else FEW
+        found = measure_strength(make_agent(folder.name, world), world, count=count, seed=1)
         elo = {
             "elo": round(row.elo),
             "elo_interval": [round(row.low), round(row.high)],
