@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.agents.agent import Agent, Learner
+from elodrome.agents.parts.saved import under
 from elodrome.agents.registry import make_agent
 from elodrome.arena.match import play_match
 from elodrome.seeding import derive
@@ -60,5 +61,4 @@ class Examiner:
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go back to a snapshot that a checkpoint holds."""
-        best = {name[5:]: array for name, array in snapshot.items() if name.startswith("best/")}
-        self.best = best or None
+        self.best = under(snapshot, "best/") or None

@@ -202,6 +202,11 @@ def find_saved(spec: str, world: World) -> tuple[Path, str] | None:
     return None
 
 
+def under(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The entries of a snapshot whose names begin with ``prefix``, without it."""
+    return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
+
+
 def save_checkpoint(folder: Path, step: int, snapshot: dict[str, Any]) -> None:
     """Write everything that resuming needs into one file: arrays, and the rest as JSON in its header."""
     arrays = {k: v for k, v in snapshot.items() if isinstance(v, np.ndarray)}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
+from elodrome.agents.parts.saved import under
 from elodrome.agents.parts.search import Evaluator, Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Game, Reals
 from elodrome.seeding import U64, derive, mix64
@@ -151,7 +152,7 @@ class SelfPlay:
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go back to a snapshot."""
-        self.table.restore({k[6:]: v for k, v in snapshot.items() if k.startswith("table/")})
+        self.table.restore(under(snapshot, "table/"))
         for name, array in self._arrays.items():
             array[...] = snapshot[name]
         self.rng[:] = snapshot["rng"]

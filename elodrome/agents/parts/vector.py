@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints, Positions
+from elodrome.agents.parts.saved import under
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, mix64
@@ -171,7 +172,7 @@ class SeatEnv:
         for name in ("games", "rival", "game_seeds", "episode"):
             getattr(self, f"_{name}")[...] = snapshot[name]
         self.seat[...] = snapshot["seat"]
-        games = {name[len("table/") :]: array for name, array in snapshot.items() if name.startswith("table/")}
+        games = under(snapshot, "table/")
         if games:
             self.table.restore(games)
         else:

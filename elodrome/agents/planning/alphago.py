@@ -25,6 +25,7 @@ from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
 from elodrome.agents.parts.deep import pick, probabilities, quantiles_of, require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
 from elodrome.agents.parts.rollouts import MixedEvaluator
+from elodrome.agents.parts.saved import under
 from elodrome.agents.parts.search import SearchConfig
 from elodrome.agents.parts.searching import SearchAgent
 from elodrome.agents.parts.selfplay import Lessons, Window
@@ -257,9 +258,9 @@ class AlphaGo(Learner):
             load_module(net, snapshot, f"{name}/")
             load_adam(self.optimisers[name], snapshot, f"adam/{name}/")
         for name, window in self.windows.items():
-            window.resume(_below(snapshot, f"window/{name}/"))
+            window.resume(under(snapshot, f"window/{name}/"))
         self.past = []
-        while past := _below(snapshot, f"past{len(self.past)}/"):
+        while past := under(snapshot, f"past{len(self.past)}/"):
             self.past.append(past)
         self.steps, self.rounds = int(snapshot["steps"]), int(snapshot["rounds"])
 
@@ -268,8 +269,3 @@ def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
-
-
-def _below(snapshot: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The entries of a snapshot under a prefix, without it."""
-    return {key[len(prefix) :]: value for key, value in snapshot.items() if key.startswith(prefix)}

@@ -23,7 +23,7 @@ from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision, begin_with
 from elodrome.agents.parts.deep import require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
-from elodrome.agents.parts.saved import WEIGHTS, read_arrays
+from elodrome.agents.parts.saved import WEIGHTS, read_arrays, under
 from elodrome.agents.parts.search import SearchConfig
 from elodrome.agents.parts.searching import SearchAgent
 from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay, Window, joined
@@ -203,12 +203,11 @@ class AlphaZero(Learner):
     def resume(self, snapshot: dict[str, Any]) -> None:
         load_module(self.net, snapshot, "net/")
         load_adam(self.optimiser, snapshot)
-        self.window.resume({k[7:]: v for k, v in snapshot.items() if k.startswith("window/")})
+        self.window.resume(under(snapshot, "window/"))
         for i, shard in enumerate(self.shards):
-            name = f"shard{i}/"
-            shard.resume({k[len(name) :]: v for k, v in snapshot.items() if k.startswith(name)})
+            shard.resume(under(snapshot, f"shard{i}/"))
         self.past = []
-        while past := {k[len(p) :]: v for k, v in snapshot.items() if k.startswith(p := f"past{len(self.past)}/")}:
+        while past := under(snapshot, f"past{len(self.past)}/"):
             self.past.append(past)
         self.rng.bit_generator.state = snapshot["rng"]
         self.steps = int(snapshot["steps"])

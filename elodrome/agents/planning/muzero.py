@@ -21,7 +21,16 @@ from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.deep import discount_of, greedy_legal, pick, probabilities, require_finite
 from elodrome.agents.parts.latent import LatentForest
 from elodrome.agents.parts.latentnet import LatentNet, NetModel
-from elodrome.agents.parts.networks import Arrays, adam_arrays, frozen, load_adam, load_module, module_arrays, seeded
+from elodrome.agents.parts.networks import (
+    Arrays,
+    adam_arrays,
+    frozen,
+    load_adam,
+    load_module,
+    module_arrays,
+    seeded,
+)
+from elodrome.agents.parts.saved import under
 from elodrome.agents.parts.search import Found, SearchConfig
 from elodrome.agents.parts.unrolled import Trajectories
 from elodrome.envs.game import Reals, World
@@ -230,8 +239,8 @@ class MuZero(Learner):
     def resume(self, snapshot: dict[str, Any]) -> None:
         load_module(self.net, snapshot, "net/")
         load_adam(self.optimiser, snapshot)
-        self.memory.resume({k[7:]: v for k, v in snapshot.items() if k.startswith("memory/")})
-        self.games.resume({k[6:]: v for k, v in snapshot.items() if k.startswith("games/")})
+        self.memory.resume(under(snapshot, "memory/"))
+        self.games.resume(under(snapshot, "games/"))
         self.rng.bit_generator.state = snapshot["rng"]
         self.steps = int(snapshot["steps"])
 
@@ -299,7 +308,7 @@ class _Games:
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go back to a snapshot."""
-        table = {k[6:]: v for k, v in snapshot.items() if k.startswith("table/")}
+        table = under(snapshot, "table/")
         self.rng[:] = snapshot["rng"]
         if table:
             self.table.restore(table)
