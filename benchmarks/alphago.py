@@ -48,10 +48,12 @@ def main() -> None:
         folder = train("alphago", world, steps=given.steps, out=Path(out) / "alphago", options=options).folder
         seconds = time.perf_counter() - start
         whole = f"{folder}:simulations={given.simulations}"
+        drawn = f"{folder}:simulations=0,greedy=false"
         searcher = f"mcts:simulations={given.simulations}"
         pairs = [("whole", whole, name, f"{whole},{how}") for name, how in WITHOUT.items()]
         pairs += [
-            ("p_rho without search", f"{folder}:simulations=0,prior=policy", "p_sigma", f"{folder}:simulations=0"),
+            ("p_rho, best action", f"{folder}:simulations=0,prior=policy", "p_sigma, best", f"{folder}:simulations=0"),
+            ("p_rho, drawn", f"{drawn},prior=policy", "p_sigma, drawn", drawn),
             ("whole", whole, searcher, searcher),
         ]
         for one, spec, other, rival in pairs:

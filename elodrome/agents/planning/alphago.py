@@ -26,7 +26,7 @@ from elodrome.agents.parts.deep import pick, probabilities, quantiles_of, requir
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
 from elodrome.agents.parts.rollouts import MixedEvaluator
 from elodrome.agents.parts.saved import under
-from elodrome.agents.parts.search import SearchConfig
+from elodrome.agents.parts.search import Found, SearchConfig
 from elodrome.agents.parts.searching import SearchAgent
 from elodrome.agents.parts.selfplay import Lessons, Window
 from elodrome.agents.registry import make_agent
@@ -46,15 +46,17 @@ Choose = Callable[[Positions], Any]  # actions [B]
 
 
 class AlphaGoConfig(SearchConfig):
-    """simulations: when the trained agent acts; 0 plays the prior alone. prior: whose policy guides the search, p_sigma
-    ("imitation"), p_rho ("policy") or none. mix: lambda, the share of the rollout in a leaf's value. expert: spec of
-    the agent that is imitated. imitate, reinforce: shares of the budget that go to p_sigma and p_rho; the rest goes to
-    v_theta. channels, blocks, hidden: of each network, see ``BoardNet``. games: played in one iteration, each begun
-    with 0 to ``opening`` uniformly random plies. batch, reuse: of the regressions; how often a position is learned
-    from. window: positions kept for that. rate: of the regressions; gradient_rate: of REINFORCE. past: opponents
-    remembered, one every ``past_every`` iterations of it."""
+    """simulations: when the trained agent acts; 0 plays the prior alone: its most probable action or, where ``greedy``
+    is off, one drawn from it, as REINFORCE trains it. prior: whose policy guides the search, p_sigma ("imitation"),
+    p_rho ("policy") or none. mix: lambda, the share of the rollout in a leaf's value. expert: spec of the agent that is
+    imitated. imitate, reinforce: shares of the budget that go to p_sigma and p_rho; the rest goes to v_theta. channels,
+    blocks, hidden: of each network, see ``BoardNet``. games: played in one iteration, each begun with 0 to ``opening``
+    uniformly random plies. batch, reuse: of the regressions; how often a position is learned from. window: positions
+    kept for that. rate: of the regressions; gradient_rate: of REINFORCE. past: opponents remembered, one every
+    ``past_every`` iterations of it."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
+    greedy: bool = True
     prior: Literal["imitation", "policy", "none"] = "imitation"
     mix: float = Field(0.5, ge=0.0, le=1.0)
     expert: str = "mcts:simulations=100"
@@ -69,7 +71,7 @@ class AlphaGoConfig(SearchConfig):
     reuse: float = Field(4.0, gt=0.0)
     window: int = Field(50_000, ge=1)
     rate: float = Field(2e-3, gt=0.0)
-    gradient_rate: float = Field(5e-4, gt=0.0)
+    gradient_rate: float = Field(1e-3, gt=0.0)
     past: int = Field(16, ge=1)
     past_every: int = Field(5, ge=1)
 
@@ -115,6 +117,12 @@ class AlphaGoAgent(SearchAgent):
         evaluators = {name: NetEvaluator(nets[name], device) for name in NETS}
         mixed = MixedEvaluator(world, evaluators.get(config.prior), evaluators["value"], config.mix)
         super().__init__(world, config, evaluators.get(config.prior, evaluators["policy"]), mixed)
+        self.draws = config.simulations == 0 and not config.greedy
+
+    def search(self, positions: Positions) -> Found:
+        """See ``SearchAgent``; where ``greedy`` is off, the prior alone draws its actions."""
+        found = super().search(positions)
+        return found._replace(choices=pick(found.policy, quantiles_of(positions))) if self.draws else found
 
 
 class AlphaGo(Learner):
