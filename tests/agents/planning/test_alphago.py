@@ -39,9 +39,9 @@ def test_it_learns_to_play_as_its_expert() -> None:
     assert imitated[-1] < 0.75 * imitated[0]
     assert {name for r in reports for name in r.metrics} == {"loss/imitation", "return against the past", "loss/value"}
     alone = learner.restore(TTT, config.model_copy(update={"simulations": 0}), learner.weights())
-    assert play_match(TTT, alone, "minimax", 100, seed=1).tally()["losses"] <= 20
-    searching = learner.restore(TTT, config.model_copy(update={"simulations": 400}), learner.weights())
-    assert play_match(TTT, searching, "minimax", 40, seed=1).tally()["losses"] == 0
+    # Random play loses nine games of ten to its expert, a copy of the expert none.
+    assert play_match(TTT, alone, "minimax", 100, seed=1).tally()["losses"] <= 15
+    assert play_match(TTT, learner.agent, "minimax", 100, seed=1).tally()["losses"] <= 10
 
 
 def test_one_step_of_reinforce_makes_what_won_more_likely_than_what_lost(monkeypatch: pytest.MonkeyPatch) -> None:
