@@ -1,6 +1,6 @@
 """What each part of AlphaGo is worth: its ablations against the whole, at equal simulations (notes 4.5.2).
 
-    python benchmarks/alphago.py [--env connect_four] [--steps 300000] [--games 400] [--simulations 100]
+    python benchmarks/alphago.py [--env connect_four] [--steps 500000] [--games 400] [--simulations 100]
 
 One agent is trained; then the whole of it plays versions of itself that lack a part: the value network (lambda = 1),
 the rollouts (lambda = 0), the policy network (all priors alike), the search. Games in pairs with the colours swapped on
@@ -35,7 +35,7 @@ WITHOUT = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="connect_four")
-    parser.add_argument("--steps", type=int, default=300_000)
+    parser.add_argument("--steps", type=int, default=500_000)
     parser.add_argument("--games", type=int, default=400)
     parser.add_argument("--simulations", type=int, default=100)
     parser.add_argument("--set", default="", help="settings of training, key=value,...")
