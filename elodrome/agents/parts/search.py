@@ -194,6 +194,8 @@ class Forest:
 
     def _prepare(self, size: int, seeds: U64, explore: bool) -> U64:
         """The noise of this search; the streams [B] that go on from it."""
+        if size > self.games:  # the compiled loops would write past the end of the arrays
+            raise ValueError(f"{size} positions in a forest of {self.games} trees")
         self.numbers[tree.NOISE] = self.config.noise if explore and not self.config.gumbel else 0.0
         self.gumbels[:] = 0.0
         if explore and self.config.gumbel:
@@ -235,10 +237,8 @@ class Searcher:
         edges = [count * i // shards for i in range(shards + 1)]
         workers = min(self.threads, shards)
         width = max(hi - lo for lo, hi in pairwise(edges))
-        while len(self._forests) < workers or self._forests[0].games < width:
-            if self._forests and self._forests[0].games < width:
-                self._forests = []
-            self._forests.append(Forest(self.world, width, self.config))
+        if len(self._forests) < workers or any(forest.games < width for forest in self._forests[:workers]):
+            self._forests = [Forest(self.world, width, self.config) for _ in range(workers)]
         results: list[Found | None] = [None] * shards
 
         def work(worker: int) -> None:

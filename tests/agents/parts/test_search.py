@@ -247,3 +247,20 @@ def test_a_shard_answers_for_itself_whatever_the_threads() -> None:
     for one, other in pairwise(results):
         for x, y in zip(one, other, strict=True):
             np.testing.assert_array_equal(x, y)
+
+
+def test_batches_may_grow_and_shrink() -> None:
+    """Sizes at which shards become wider while their number grows and falls: the trees must always be wide enough."""
+    world = make_env("connect_four")
+    table = world.table(120)
+    table.reset(np.arange(120), streams(0, 120))
+    states, plies, seeds = table.states(np.arange(120)), table.plies, streams(3, 120)
+    config = SearchConfig(simulations=6)
+    used = Searcher(world, config, evaluate, shard=32, threads=2)
+    for size in (10, 16, 20, 3, 40, 64, 15, 30, 120, 17):
+        fresh = Searcher(world, config, evaluate, shard=32, threads=2)
+        given = states[:size], plies[:size], seeds[:size]
+        for one, other in zip(used.search(*given), fresh.search(*given), strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="5 positions in a forest of 4 trees"):
+        Forest(world, 4, config).search(states[:5], plies[:5], seeds[:5], evaluate)
