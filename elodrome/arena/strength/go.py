@@ -52,7 +52,7 @@ def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 
     if gnugo(1) is None:
         return Measurement("gnugo", {"missing": MISSING}, [], (MISSING,))
     document: dict[str, Any] = {}
-    rows = []
+    rows, remarks = [], []
     cells = world.actions - 1
     opening = int(cells > SOLVED**2)
     for level in LEVELS:
@@ -87,9 +87,11 @@ def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 
         entry["all"] = {**tally, "score": share(tally["wins"], sum(tally.values()))}
         entry["repeated_games"] = result.duplicates
         won, interval = percent(entry["all"]["score"])
-        rows.append([f"level {level}: {won} won, 95 % from {interval}", "", "", "", "", ""])
+        remarks.append(f"level {level}: {won} won, 95 % from {interval}")
         document[f"level {level}"] = entry
     columns = ("against GNU Go", "wins", "draws", "losses", "mean margin", "whole board")
-    remark = "margin: the agent's points less GNU Go's, without komi; whole board: games in which it owns every point"
+    remarks.append(
+        "margin: the agent's points less GNU Go's, without komi; whole board: games in which it owns every point"
+    )
     title = f"{games} games at each level" + (", the first stone at random" if opening else "")
-    return Measurement("gnugo", document, [Sheet(title, columns, rows)], (remark,))
+    return Measurement("gnugo", document, [Sheet(title, columns, rows)], tuple(remarks))

@@ -44,7 +44,8 @@ def test_random_play_loses_to_gnugo() -> None:
         assert sum(entry["all"][k] for k in ("wins", "draws", "losses")) == 2
         white = entry["White"]
         assert white["wins"] + white["draws"] + white["losses"] == 1
-    assert len(found.sheets[0].rows) == 3 * len(go.LEVELS)
+    assert len(found.sheets[0].rows) == 2 * len(go.LEVELS)
+    assert [remark.partition(":")[0] for remark in found.remarks] == ["level 1", "level 10", "margin"]
 
 
 def test_where_it_fits() -> None:
