@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -16,7 +17,7 @@ from elodrome.agents.parts.networks import Arrays, load_module, module_arrays
 from elodrome.agents.parts.search import Leaves
 from elodrome.agents.parts.threads import keep_memory, settle_worker
 from elodrome.envs.game import Floats, World
-from elodrome.errors import UserError
+from elodrome.errors import BrokenAgent, UserError
 
 Precision = Literal["float32", "bfloat16", "auto"]
 CHUNK = 256  # positions per pass on a CPU: activations stay in the caches
@@ -102,13 +103,45 @@ class BoardNet(nn.Module):
 
 
 def begin_with(net: BoardNet, saved: Arrays) -> None:
-    """Fill a network with the weights of a saved one, perhaps trained on a board of another size: then the value head's
-    layer over the squares stays as it is. Raises BrokenAgent where anything else differs."""
-    squares = "value.0.weight"
-    own = module_arrays(net)
-    if net.blocks and net.on_board and squares in saved and saved[squares].shape != own[squares].shape:
-        saved = saved | {squares: own[squares]}
+    """Fill a network with the weights of a saved one of the same kind, perhaps a smaller one.
+
+    With convolutions the saved one may have fewer channels and blocks; the network then answers as the saved one does,
+    whatever more it can learn (Net2Net, Chen et al. 2016): nothing of what was there sees the new channels, and new
+    blocks add nothing yet. Where the policy head stays on the board, the saved one may also have been trained on a
+    board of another size: the value head's layer over the squares is then new. Raises BrokenAgent where anything else
+    differs.
+    """
+    if net.blocks:
+        own = module_arrays(net)
+        for name in sorted(set(saved) - set(own)):
+            raise BrokenAgent(f"array {name!r} has no place in a network of {net.blocks} blocks for this board")
+        old = {name.split(".")[1] for name in saved if name.startswith("tower.")}
+        new = {name: own[name] for name in own if name.startswith("tower.") and name.split(".")[1] not in old}
+        idle = {name: np.zeros_like(array) for name, array in new.items() if name.endswith("two.1.weight")}
+        saved = {name: _grown(net, name, own, saved) for name in saved} | new | idle
     load_module(net, saved)
+
+
+def _grown(net: BoardNet, name: str, own: Arrays, saved: Arrays) -> npt.NDArray[Any]:
+    """A saved array; where it has fewer channels, the network's own with the saved one in its corner and nothing beside
+    it."""
+    array, mine, stem = saved[name], own[name].copy(), "tower.0.1.weight"
+    wide, narrow = len(own[stem]), len(saved.get(stem, own[stem]))
+    extra = net.extra if net.on_board else 0
+    widths = {(wide, narrow), (2 * wide, 2 * narrow), (wide + extra, narrow + extra)}
+    if net.on_board and name == "value.0.weight" and array.shape[1:] != mine.shape[1:]:
+        return mine
+    pairs = list(zip(mine.shape, array.shape, strict=False))
+    if array.ndim != mine.ndim or wide <= narrow or any(m != n and (m, n) not in widths for m, n in pairs):
+        return array
+    if array.ndim == 0:
+        return array
+    rows = np.arange(len(array))
+    if name.startswith("whole."):  # the last rows are the pass's
+        rows[narrow:] += wide - narrow
+    mine[rows] = 0
+    mine[(rows, slice(array.shape[1])) if array.ndim > 1 else rows] = array
+    return mine
 
 
 def _fold(module: nn.Module) -> None:

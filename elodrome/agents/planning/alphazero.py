@@ -46,8 +46,8 @@ class AlphaZeroConfig(SearchConfig):
     side, in so many groups. moves: of every game in one iteration. reuse: how often a position is learned from.
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
     ``PlayConfig``. precision: of the network in self-play; acting is in float32. start: folder of a saved agent
-    whose network to begin with, instead of nothing (see ``begin_with``). pool: share of games against the network's own
-    past, of which the last ``past`` are remembered, one every ``past_every`` iterations."""
+    whose network, as large or smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games
+    against the network's own past, of which the last ``past`` are remembered, one every ``past_every`` iterations."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from elodrome import make_env
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
-from elodrome.agents.parts.networks import seeded
-from elodrome.errors import UserError
+from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, begin_with
+from elodrome.agents.parts.networks import module_arrays, seeded
+from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import generator
 
 SHAPES = [("connect_four", 2), ("tic_tac_toe", 1), ("tic_tac_toe", 0)]
@@ -70,3 +70,36 @@ def test_a_head_on_the_board_turns_with_it() -> None:
 def test_convolutions_need_planes() -> None:
     with pytest.raises(UserError, match="blocks=2 needs observations of shape"):
         BoardNet(make_env("rock_paper_scissors"), 8, 2, (8,))
+
+
+@pytest.mark.parametrize("world_id", ["connect_four", "tic_tac_toe", "go:size=5"])
+@pytest.mark.parametrize(("channels", "blocks"), [(8, 3), (12, 1), (12, 2)])
+def test_a_larger_network_begins_with_the_answers_of_a_smaller(world_id: str, channels: int, blocks: int) -> None:
+    small, seen = trained(world_id, 1)
+    world = make_env(world_id)
+    large = seeded(2, BoardNet, world, channels, blocks, (8,))
+    begin_with(large, module_arrays(small))
+    for one, other in zip(NetEvaluator(small).answer(seen), NetEvaluator(large).answer(seen), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    before = module_arrays(large)
+    large.train()
+    optimiser = torch.optim.SGD(large.parameters(), 0.5)
+    for _ in range(6):  # what is scaled by 0 moves first, what lies before it after that
+        logits, values = large(torch.from_numpy(seen))
+        optimiser.zero_grad()
+        (logits.square().mean() + (values + 0.5).square().mean()).backward()
+        optimiser.step()
+    for name, array in module_arrays(large).items():
+        if name.startswith("tower") and array.ndim == 4:
+            assert (np.abs(array - before[name]).max(axis=(1, 2, 3)) > 0).all(), name
+
+
+def test_a_smaller_network_does_not_begin_with_a_larger() -> None:
+    world = make_env("connect_four")
+    large = module_arrays(BoardNet(world, 8, 2, (8,)))
+    with pytest.raises(BrokenAgent, match=r"shape \(8, 2, 3, 3\), not \(4, 2, 3, 3\)"):
+        begin_with(BoardNet(world, 4, 2, (8,)), large)
+    with pytest.raises(BrokenAgent, match=r"'tower\.3\.one\.0\.weight' has no place in a network of 1 blocks"):
+        begin_with(BoardNet(world, 8, 1, (8,)), large)
+    with pytest.raises(BrokenAgent, match=r"no array 'look\.0\.weight'"):
+        begin_with(BoardNet(world, 8, 1, (8,)), {})
