@@ -117,7 +117,8 @@ class Strength:
 
 def strength(world: Game, game: Any, row: Row, c: float, games: int) -> Strength:
     """Games 2k and 2k + 1 share a random opening with the colours swapped. Both programs' rules run side by side, so
-    that each checks the other; the result is OpenSpiel's (its Go ends after 2 n n moves)."""
+    that each checks the other; the result is OpenSpiel's. Its Go ends after 2 n n moves, and a move that repeats a
+    position, forbidden by our rules, ends the game as a draw by its: its bot may choose that, ours may not."""
     simulations, _, opening = row.match
     agent = ours(world, simulations)
     table = world.table(games)
@@ -141,9 +142,13 @@ def strength(world: Game, game: Any, row: Row, c: float, games: int) -> Strength
                 actions[i] = bot.step(state)
         if mine.any():
             actions[mine] = agent.act(Positions.at(table, live[mine], seeds[live[mine]]))
-        table.step(live, actions)
         for g, action in zip(live, actions, strict=True):
             states[g].apply_action(int(action))
+        allowed = table.legal(live)[np.arange(len(live)), actions] > 0
+        for g in live[~allowed]:
+            if not row.ours.startswith("go") or not states[g].is_terminal() or any(states[g].returns()):
+                raise SystemExit(f"{world.id}: illegal by our rules and not by OpenSpiel's: {states[g].history()}")
+        table.step(live[allowed], actions[allowed])
         live = np.array([g for g in live if not states[g].is_terminal()], np.int64)
         if (table.seats[live] < 0).any():
             raise SystemExit(f"{world.id}: over by our rules and not by OpenSpiel's")

@@ -77,8 +77,8 @@ class Clock:
         return total
 
 
-IN_TREE = [Clock(getattr(tree, name)) for name in ("descend", "absorb", "conclude")]
-tree.descend, tree.absorb, tree.conclude = IN_TREE
+IN_TREE = [Clock(getattr(tree, name)) for name in ("grow", "conclude")]
+tree.grow, tree.conclude = IN_TREE
 
 
 class Ours:

@@ -50,38 +50,26 @@ class LatentForest(Forest):
         streams = self._prepare(size, seeds, explore)
         grown: Any = tuple(a[:size] for a in self.tree)
         leaves: Any = tuple(a[:size] for a in self.leaves)
-        of, _seats, fresh, above, taken, _states, masks, _seen = leaves
-        spans, raw = self.spans[:size], self.raw[:size]
+        waiting, _states, masks, _seen = leaves
         roots, plies = np.zeros((size, 0), np.int64), np.zeros(size, np.int64)
         kept: Array | None = None  # the latents of all nodes [B, N, H]
-        gains = np.zeros(0, np.float32)
+        found, gains = 0, np.zeros(0, np.float32)
+        logits, values = gains.reshape(0, 0), gains
         while True:
-            found = tree.descend(
-                self.nowhere,
-                grown,
-                leaves,
-                roots,
-                plies,
-                self.numbers,
-                spans,
-                self.share,
-                self.gumbels[:size],
-                self.schedule,
-                raw,
-                self.rewards,
-                self.scratch,
-                1,
+            found = tree.grow(
+                *(self.nowhere, grown, leaves, found, logits, values, gains, streams, roots, plies),
+                *(self.numbers, self.share, self.schedule, self.rewards, self.scratch, 1),
             )
             if not found:
                 return self._conclude(size, grown, streams)
+            leaf = waiting[:found]
             if kept is None:  # the first walk of all trees ends at their roots
                 masks[:] = legal
                 latents, logits, values = model.root(observations)
                 kept = np.zeros((size, self.config.simulations + 2, latents.shape[1]), latents.dtype)
             else:
-                before = kept[of[:found], above[:found]]
-                latents, some, logits, values = model.step(before, taken[:found])
+                before = kept[leaf["game"], leaf["above"]]
+                latents, some, logits, values = model.step(before, np.ascontiguousarray(leaf["taken"]))
                 gains = np.ascontiguousarray(some, np.float32)
-            kept[of[:found], fresh[:found]] = latents
+            kept[leaf["game"], leaf["node"]] = latents
             logits, values = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(values, np.float32)
-            tree.absorb(grown, leaves, found, logits, values, gains, self.numbers, spans, raw, streams)

@@ -11,7 +11,6 @@ with network calls of one position: 400 simulations with the nets that ship take
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -47,8 +46,7 @@ class SearchConfig(Config):
     noise: float = Field(0.25, ge=0.0, le=1.0)
 
 
-@dataclass(frozen=True)
-class Leaves:
+class Leaves(NamedTuple):
     """Positions that wait for the evaluator: observations float32 [k, *shape], legal uint8 [k, A], seats int64 [k],
     states int64 [k, W] (borrowed: valid only during the call)."""
 
@@ -98,26 +96,16 @@ class Forest:
         nodes, edges = simulations + 2, (simulations + 2) * actions
         depth = (simulations if latent else min(simulations, world.max_steps)) + 2
 
-        def ints(width: int) -> Any:
-            return np.zeros((games, width), np.int32)
-
-        def floats(width: int) -> Any:
-            return np.zeros((games, width), np.float32)
-
-        def bits(width: int) -> Any:
-            return np.zeros((games, width), np.uint8)
-
+        words, seen = (0, 0) if latent else (world.row_words, world.observation_size)
+        self.gumbels = np.zeros((games, actions), np.float32)
+        self.records = np.zeros(games, tree.GAME)
         self.tree: tuple[Any, ...] = (
-            *(ints(nodes), ints(nodes), ints(nodes), floats(nodes), bits(nodes), bits(nodes)),
-            *(floats(edges), ints(edges), floats(edges), ints(edges), ints(edges), floats(edges)),
-            *(ints(4), ints(depth), ints(depth)),
+            *(np.zeros((games, nodes), tree.NODE), np.zeros((games, edges), tree.EDGE)),
+            *(np.zeros((games, depth), tree.STEP), self.records, np.zeros((games, actions)), self.gumbels),
         )
-        words = 0 if latent else world.row_words
         self.leaves: tuple[Any, ...] = (
-            *(np.zeros(games, np.int64) for _ in range(5)),
-            np.zeros((games, words), np.int64),
-            np.ones((games, actions), np.uint8),
-            np.zeros((games, 0 if latent else world.observation_size), np.float32),
+            *(np.zeros(games, tree.LEAF), np.zeros((games, words), np.int64)),
+            *(np.ones((games, actions), np.uint8), np.zeros((games, seen), np.float32)),
         )
         low, high = world.return_range
         bounded = world.players > 1
@@ -135,17 +123,14 @@ class Forest:
         self.schedule = np.zeros((0, 0), np.int32)
         if config.gumbel and simulations:
             self.schedule = halving(min(config.considered, actions), simulations)
-        self.spans = np.zeros((games, 2))
-        self.raw = np.zeros(games, np.float32)
-        self.gumbels = np.zeros((games, actions), np.float32)
         self.rewards, self.scratch = np.zeros(world.players), np.zeros(actions)
         self.places = np.zeros(nodes, np.int64)
         self.restart()
 
     def restart(self) -> None:
         """Forget all trees."""
-        self.tree[12][:] = 0
-        self.spans[:] = self._span
+        self.records[:] = 0
+        self.records["low"], self.records["high"] = self._span
 
     def advance(self, actions: Ints, seeds: U64) -> None:
         """Keep what was found below the actions [games] that were played; -1 forgets the whole tree."""
@@ -164,33 +149,19 @@ class Forest:
         streams = self._prepare(size, seeds, explore)
         grown: Any = tuple(a[:size] for a in self.tree)
         leaves: Any = tuple(a[:size] for a in self.leaves)
-        _of, seats, _fresh, _above, _taken, states, masks, seen = leaves
-        spans, raw, gumbels = self.spans[:size], self.raw[:size], self.gumbels[:size]
-        nothing = np.zeros(0, np.float32)
+        waiting, states, masks, seen = leaves
+        found, nothing = 0, np.zeros(0, np.float32)
+        logits, values = nothing.reshape(0, 0), nothing
         while True:
-            found = tree.descend(
-                self.world.compiled,
-                grown,
-                leaves,
-                roots,
-                plies,
-                self.numbers,
-                spans,
-                self.share,
-                gumbels,
-                self.schedule,
-                raw,
-                self.rewards,
-                self.scratch,
-                0,
+            found = tree.grow(
+                *(self.world.compiled, grown, leaves, found, logits, values, nothing, streams, roots, plies),
+                *(self.numbers, self.share, self.schedule, self.rewards, self.scratch, 0),
             )
             if not found:
-                break
+                return self._conclude(size, grown, streams)
             shape = (found, *self.world.observation_shape)
-            asked = Leaves(seen[:found].reshape(shape), masks[:found], seats[:found], states[:found])
+            asked = Leaves(seen[:found].reshape(shape), masks[:found], waiting["seat"][:found], states[:found])
             logits, values = evaluate(asked)
-            tree.absorb(grown, leaves, found, logits, values, nothing, self.numbers, spans, raw, streams)
-        return self._conclude(size, grown, streams)
 
     def _prepare(self, size: int, seeds: U64, explore: bool) -> U64:
         """The noise of this search; the streams [B] that go on from it."""
@@ -207,18 +178,7 @@ class Forest:
 
     def _conclude(self, size: int, grown: Any, streams: U64) -> Found:
         found = Found(np.zeros((size, self.world.actions)), np.zeros(size), np.zeros(size, np.int64))
-        considered = len(self.schedule)
-        tree.conclude(
-            grown,
-            self.numbers,
-            self.spans[:size],
-            self.gumbels[:size],
-            considered,
-            self.raw[:size],
-            streams,
-            self.scratch,
-            *found,
-        )
+        tree.conclude(grown, self.numbers, len(self.schedule), streams, self.scratch, *found)
         return found
 
 

@@ -186,9 +186,10 @@ def test_noise_at_the_root_is_dirichlet(alpha: float) -> None:
     shares = np.zeros((draws, k))
     rng = streams(4, draws)
     for i in range(draws):
-        prior = np.full(k, 0.2, np.float32)
-        tree.dirichlet(prior, 0, k, alpha, 1.0, rng[i])
-        shares[i] = prior
+        edges = np.zeros(k, tree.EDGE)
+        edges["prior"] = 0.2
+        tree.dirichlet(edges, 0, k, alpha, 1.0, rng[i])
+        shares[i] = edges["prior"]
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
     variance = (1 / k) * (1 - 1 / k) / (k * alpha + 1)
     np.testing.assert_allclose(shares.mean(axis=0), 1 / k, atol=4 * math.sqrt(variance / draws))
@@ -203,11 +204,12 @@ def test_proofs_are_the_exact_values() -> None:
     tables = enumerate_world(world)
     exact = {tuple(s[:3].tolist()): v for s, v in zip(tables.states, best_play(tables)[1], strict=True)}
     forest = Forest(world, len(states), SearchConfig(simulations=3000))
+    nodes = forest.tree[0]
     found = forest.search(states, plies, streams(6, len(states)), evaluate)
     assert len(states) > 10
     for b, state in enumerate(states):
         worth = exact[tuple(state[:3].tolist())][state[2]]
-        if forest.tree[5][b, 0] or worth:
+        if nodes[b, 0]["proven"] or worth:
             assert found.values[b] == worth
         after, rewards = state.copy(), np.zeros(2)
         world.step(after, int(found.choices[b]), 0, rewards)
@@ -223,18 +225,18 @@ def test_a_kept_tree_is_the_subtree() -> None:
     kept = 0
     for b, state in enumerate(states):
         child = Slow(world, config).run(state).edges[int(found.choices[b])]["child"]
-        used = int(forest.tree[12][b, tree.USED_NODES])
+        nodes, edges = forest.tree[0][b], forest.tree[1][b]
+        count = int(forest.records["nodes"][b])
         if child.seat < 0:
-            assert used == 0
+            assert count == 0
             continue
         kept += 1
-        first, size = int(forest.tree[0][b, 0]), int(forest.tree[1][b, 0])
-        assert forest.tree[2][b, 0] == child.visits
-        visits = {int(forest.tree[10][b, e]): int(forest.tree[7][b, e]) for e in range(first, first + size)}
-        assert visits == {a: e["visits"] for a, e in child.edges.items()}
+        assert nodes[0]["visits"] == child.visits
+        own = edges[nodes[0]["first"] :][: nodes[0]["size"]]
+        assert dict(zip(own["action"], own["visits"], strict=True)) == {a: e["visits"] for a, e in child.edges.items()}
         # Every node that is left hangs below the root, each once.
-        count, edges = int(forest.tree[12][b, 0]), int(forest.tree[12][b, 1])
-        below = [int(c) for c in forest.tree[9][b, :edges] if c >= 0]
+        below = edges["child"][: forest.records["edges"][b]]
+        below = below[below >= 0].tolist()
         assert sorted(below) == list(range(1, count))
     assert kept > 20
 
