@@ -50,7 +50,7 @@ class LatentForest(Forest):
         streams = self._prepare(size, seeds, explore)
         grown: Any = tuple(a[:size] for a in self.tree)
         leaves: Any = tuple(a[:size] for a in self.leaves)
-        waiting, _states, masks, _seen = leaves
+        waiting, _seats, _states, masks, _seen = leaves
         roots, plies = np.zeros((size, 0), np.int64), np.zeros(size, np.int64)
         kept: Array | None = None  # the latents of all nodes [B, N, H]
         found, gains = 0, np.zeros(0, np.float32)

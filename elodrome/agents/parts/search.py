@@ -104,7 +104,7 @@ class Forest:
             *(np.zeros((games, depth), tree.STEP), self.records, np.zeros((games, actions)), self.gumbels),
         )
         self.leaves: tuple[Any, ...] = (
-            *(np.zeros(games, tree.LEAF), np.zeros((games, words), np.int64)),
+            *(np.zeros(games, tree.LEAF), np.zeros(games, np.int64), np.zeros((games, words), np.int64)),
             *(np.ones((games, actions), np.uint8), np.zeros((games, seen), np.float32)),
         )
         low, high = world.return_range
@@ -149,7 +149,7 @@ class Forest:
         streams = self._prepare(size, seeds, explore)
         grown: Any = tuple(a[:size] for a in self.tree)
         leaves: Any = tuple(a[:size] for a in self.leaves)
-        waiting, states, masks, seen = leaves
+        _waiting, seats, states, masks, seen = leaves
         found, nothing = 0, np.zeros(0, np.float32)
         logits, values = nothing.reshape(0, 0), nothing
         while True:
@@ -160,7 +160,7 @@ class Forest:
             if not found:
                 return self._conclude(size, grown, streams)
             shape = (found, *self.world.observation_shape)
-            asked = Leaves(seen[:found].reshape(shape), masks[:found], waiting["seat"][:found], states[:found])
+            asked = Leaves(seen[:found].reshape(shape), masks[:found], seats[:found], states[:found])
             logits, values = evaluate(asked)
 
     def _prepare(self, size: int, seeds: U64, explore: bool) -> U64:

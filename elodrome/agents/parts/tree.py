@@ -44,8 +44,8 @@ GAME = np.dtype(
     align=True,
 )
 STEP = np.dtype([("edge", "i4"), ("node", "i4")], align=True)  # of a path: an edge, and the node it leaves
-# A game that waits for the network: seat to act there, node to be made, node above and action taken there.
-LEAF = np.dtype([(name, "i8") for name in ("game", "seat", "node", "above", "taken")])
+# A game that waits for the network: node to be made, node above and action taken there.
+LEAF = np.dtype([(name, "i8") for name in ("game", "node", "above", "taken")])
 
 
 def _records(dtype: Any, dimensions: int) -> Any:
@@ -56,8 +56,9 @@ NODES, EDGES, PATH, GAMES = _records(NODE, 1), _records(EDGE, 1), _records(STEP,
 # The trees: nodes [B, N], edges [B, E], pending paths [B, D], games [B], and of the root's edges, in their order, the
 # logarithm of the prior [B, A] and the Gumbel noise [B, A].
 TREE = types.Tuple((_records(NODE, 2), _records(EDGE, 2), _records(STEP, 2), GAMES, REAL_ROWS, FLOAT_ROWS))
-# What waits for the network: leaves [k], states [k, W] (worlds only), legal actions [k, A], observations [k, O].
-LEAVES = types.Tuple((_records(LEAF, 1), ROWS, MASKS, FLOAT_ROWS))
+# What waits for the network: leaves [k], seats to act [k], states [k, W] (worlds only), legal actions [k, A],
+# observations [k, O].
+LEAVES = types.Tuple((_records(LEAF, 1), WORDS, ROWS, MASKS, FLOAT_ROWS))
 
 # Numbers of a search: see ``search.SearchConfig``; TOP: the greatest return there is.
 SIMULATIONS, C, FPU, DISCOUNT, SOLVER, TOP, C_VISIT, C_SCALE, ALPHA, NOISE = range(10)
@@ -226,7 +227,7 @@ def descend(
     header, _template = world
     rules = rules_of(header)
     nodes_, edges_, paths_, games, logits_, gumbels_ = tree
-    waiting_, states, masks, out = leaves
+    waiting_, seats, states, masks, out = leaves
     actions, seats_in_all, limit = header[ACTIONS], rewards.size, header[MAX_STEPS]
     simulations, solver, top = int(numbers[SIMULATIONS]), int(numbers[SOLVER]), numbers[TOP]
     found = 0
@@ -238,7 +239,7 @@ def descend(
             game.depth = 0
             for w in range(state.size):
                 state[w] = roots[b, w]
-            leaf.seat = 0 if latent else rules[1](state)
+            seats[found] = 0 if latent else rules[1](state)
             leaf.above, leaf.taken = -1, -1
         while not waiting and game.done < simulations and not nodes[0].proven:
             game.done += 1
@@ -288,11 +289,11 @@ def descend(
                 leaf.above, leaf.taken = at, edge.action
                 if latent:
                     waiting = True
-                    leaf.seat = node.seat if seats_in_all == 1 else 1 - node.seat
+                    seats[found] = node.seat if seats_in_all == 1 else 1 - node.seat
                 else:
                     edge.reward = rewards[0]
-                    leaf.seat = rules[1](state)
-                    waiting = leaf.seat >= 0 and plies[b] + depth < limit
+                    seats[found] = rules[1](state)
+                    waiting = seats[found] >= 0 and plies[b] + depth < limit
                 game.depth = depth
                 if not waiting:  # the end of the game: a proven leaf
                     edge.child = game.nodes
@@ -305,7 +306,7 @@ def descend(
             leaf.game, leaf.node = b, game.nodes
             if not latent:
                 rules[2](state, row(masks, found))
-                rules[4](state, leaf.seat, row(out, found))
+                rules[4](state, seats[found], row(out, found))
             elif leaf.above >= 0:
                 mask = row(masks, found)
                 for a in range(actions):
@@ -367,7 +368,7 @@ def absorb(
     way there, in latent trees.
     """
     nodes_, edges_, paths_, games, logits_, _gumbels = tree
-    waiting_, _states, masks, _out = leaves
+    waiting_, seats, _states, masks, _out = leaves
     for k in range(found):
         leaf = waiting_[k]
         b = leaf.game
@@ -389,10 +390,10 @@ def absorb(
         for e in range(begin, end):
             edges[e].prior /= total
         game.nodes, game.edges = leaf.node + 1, end
-        outcome = values[k] if leaf.seat == 0 else -values[k]
+        outcome = values[k] if seats[k] == 0 else -values[k]
         node = nodes[leaf.node]
         node.first, node.size, node.visits, node.value = begin, end - begin, 1, outcome
-        node.seat, node.proven = leaf.seat, 0
+        node.seat, node.proven = seats[k], 0
         if game.depth == 0:
             game.raw = values[k]
             ready_root(nodes, edges, row(logits_, b), numbers, streams, b)
