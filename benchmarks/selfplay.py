@@ -31,12 +31,12 @@ from rich.table import Table as Sheet
 from elodrome import make_env
 from elodrome.agents.parts import tree
 from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
-from elodrome.agents.parts.search import Evaluator, Leaves, SearchConfig, Searcher
+from elodrome.agents.parts.search import CompiledEvaluator, Evaluator, SearchConfig, Searcher
 from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay
-from elodrome.envs.game import Floats, Game
+from elodrome.envs.game import Game
 from elodrome.envs.table import CompiledTable
 
-REPEATS = 5
+REPEATS, TURN = 5, 0.3
 PLIES = 6  # random plies before the position that is searched
 NETS = {"32x2": (32, 2), "64x3": (64, 3)}
 
@@ -52,9 +52,13 @@ def positions_of(world: Game, games: int, seed: int = 1) -> CompiledTable:
     return table
 
 
-def uniform(leaves: Leaves) -> tuple[Floats, Floats]:
-    """The trivial evaluator: all actions alike, value 0."""
-    return np.zeros(leaves.legal.shape, np.float32), np.zeros(len(leaves.legal), np.float32)
+@CompiledEvaluator
+def uniform(k: int, observations: Any, legal: Any, seats: Any, states: Any, logits: Any, values: Any) -> None:
+    """The trivial evaluator: all actions alike, value 0; compiled, as mctx's is."""
+    for i in range(k):
+        for a in range(legal.shape[1]):
+            logits[i, a] = 0.0
+        values[i] = 0.0
 
 
 class Clock:
@@ -77,8 +81,8 @@ class Clock:
         return total
 
 
-IN_TREE = [Clock(getattr(tree, name)) for name in ("grow", "conclude")]
-tree.grow, tree.conclude = IN_TREE
+IN_TREE = [Clock(getattr(tree, name)) for name in ("grow", "run", "conclude")]
+tree.grow, tree.run, tree.conclude = IN_TREE
 
 
 class Ours:
@@ -87,7 +91,10 @@ class Ours:
     def __init__(self, world: Game, games: int, simulations: int, gumbel: bool, evaluate: Evaluator, workers: int):
         config = SearchConfig(simulations=simulations, gumbel=gumbel, considered=16, solver=False)
         self.network = Clock(evaluate)
-        self.searcher = Searcher(world, config, self.network, shard=max(1, -(-games // workers)), threads=workers)
+        asked = (
+            evaluate if isinstance(evaluate, CompiledEvaluator) else self.network
+        )  # the former is in the tree's time
+        self.searcher = Searcher(world, config, asked, shard=max(1, -(-games // workers)), threads=workers)
         table = positions_of(world, games)
         self.rows = np.arange(games)
         self.roots, self.plies = table.states(self.rows), table.plies.copy()
@@ -106,15 +113,18 @@ def shares(ours: Ours, workers: int, seconds: float) -> dict[str, float]:
 
 
 def timed(calls: list[Callable[[], Any]]) -> list[float]:
-    """Seconds per call, the median of repeats in which all take turns, after one call each to warm up."""
+    """Seconds per call, the median of repeats in which all take turns, after one call each to warm up. A turn takes
+    ``TURN`` seconds or more: threads that one program left spinning do not count against the other for long."""
     for call in calls:
         call()
     spent: list[list[float]] = [[] for _ in calls]
     for _ in range(REPEATS):
         for call, seconds in zip(calls, spent, strict=True):
-            start = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - start)
+            start, made = time.perf_counter(), 0
+            while made == 0 or time.perf_counter() - start < TURN:
+                call()
+                made += 1
+            seconds.append((time.perf_counter() - start) / made)
     return [median(seconds) for seconds in spent]
 
 
@@ -259,9 +269,9 @@ def against_mctx(
                 seconds = timed([ours, theirs] if theirs else [ours])
                 shares(ours, workers, 1.0)  # forget what was timed so far
                 start = time.perf_counter()
-                ours()
-                once = time.perf_counter() - start
-                part = shares(ours, workers, once)
+                for _ in range(max(1, int(TURN / seconds[0]))):
+                    ours()
+                part = shares(ours, workers, time.perf_counter() - start)
                 line = {
                     "evaluator": f"{name} {precision}".strip(), "gumbel": gumbel, "ours": work / seconds[0],
                     "mctx": work / seconds[1] if theirs else None,

@@ -57,12 +57,32 @@ def _rules_of(typingctx: Any, header: Any) -> Any:
         pointers = []
         for i, function_type in enumerate(RULES.types):
             word = builder.load(builder.gep(array.data, [context.get_constant(types.intp, i)]))
-            function = cgutils.create_struct_proxy(function_type)(context, builder)
-            function.jit_addr = builder.inttoptr(word, context.get_value_type(types.voidptr))
-            pointers.append(function._getvalue())
+            pointers.append(_function(context, builder, function_type, word))
         return context.make_tuple(builder, RULES, pointers)
 
     return RULES(header), codegen
+
+
+def _function(context: Any, builder: Any, function_type: Any, word: Any) -> Any:
+    function = cgutils.create_struct_proxy(function_type)(context, builder)
+    function.jit_addr = builder.inttoptr(word, context.get_value_type(types.voidptr))
+    return function._getvalue()
+
+
+def function_at(signature: Any) -> Any:
+    """An intrinsic that makes a first-class function of this signature from its address, an int64."""
+    function_type = types.FunctionType(signature)
+
+    def _function_at(typingctx: Any, address: Any) -> Any:
+        if not isinstance(address, types.Integer):
+            return None
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _function(context, builder, function_type, args[0])
+
+        return function_type(types.int64), codegen
+
+    return intrinsic(_function_at)
 
 
 def _real(typingctx: Any, word: Any) -> Any:

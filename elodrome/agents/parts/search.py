@@ -21,7 +21,8 @@ from pydantic import Field
 
 from elodrome.agents.agent import Config, Ints
 from elodrome.agents.parts import tree
-from elodrome.envs.game import Floats, Game, Mask, Reals, Words
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, compiled
+from elodrome.envs.intrinsics import address_of
 from elodrome.envs.table import thread_pool
 from elodrome.seeding import U64, mix64
 
@@ -58,6 +59,22 @@ class Leaves(NamedTuple):
 
 # (logits [k, A], values [k] for the seat to act), float32.
 Evaluator = Callable[[Leaves], tuple[Floats, Floats]]
+
+
+class CompiledEvaluator:
+    """Makes an evaluator of a module's function (k, observations, legal, seats, states, logits, values) that writes k
+    rows of the last two (``tree.EVALUATE``), in compiled code: a search with it does not come back to Python."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.compiled: Any = compiled(tree.EVALUATE, _nrt=False)(function)
+        self.address = address_of(self.compiled)
+
+    def __call__(self, leaves: Leaves) -> tuple[Floats, Floats]:
+        count = len(leaves.legal)
+        logits, values = np.zeros(leaves.legal.shape, np.float32), np.zeros(count, np.float32)
+        observations = leaves.observations.reshape(count, -1)
+        self.compiled(count, observations, leaves.legal, leaves.seats, leaves.states, logits, values)
+        return logits, values
 
 
 class Found(NamedTuple):
@@ -150,12 +167,20 @@ class Forest:
         grown: Any = tuple(a[:size] for a in self.tree)
         leaves: Any = tuple(a[:size] for a in self.leaves)
         _waiting, seats, states, masks, seen = leaves
+        constants = (self.numbers, self.share, self.schedule, self.rewards, self.scratch)
         found, nothing = 0, np.zeros(0, np.float32)
+        if isinstance(evaluate, CompiledEvaluator):
+            logits, values = np.zeros((size, self.world.actions), np.float32), np.zeros(size, np.float32)
+            tree.run(
+                *(evaluate.address, self.world.compiled, grown, leaves, logits, values, nothing, streams, roots, plies),
+                *constants,
+            )
+            return self._conclude(size, grown, streams)
         logits, values = nothing.reshape(0, 0), nothing
         while True:
             found = tree.grow(
                 *(self.world.compiled, grown, leaves, found, logits, values, nothing, streams, roots, plies),
-                *(self.numbers, self.share, self.schedule, self.rewards, self.scratch, 0),
+                *(*constants, 0),
             )
             if not found:
                 return self._conclude(size, grown, streams)

@@ -22,7 +22,7 @@ from numba import from_dtype, types
 
 from elodrome.envs.engine import FLOAT_ROWS, GOLDEN, MASKS, REAL_ROWS, ROWS, STREAMS, U8, below, mix, unit
 from elodrome.envs.game import compiled
-from elodrome.envs.intrinsics import row, rules_of
+from elodrome.envs.intrinsics import function_at, row, rules_of
 from elodrome.envs.signatures import ACTIONS, FLOATS, I8, MAX_STEPS, REALS, WORDS, WORLD
 
 F8 = types.float64
@@ -59,6 +59,11 @@ TREE = types.Tuple((_records(NODE, 2), _records(EDGE, 2), _records(STEP, 2), GAM
 # What waits for the network: leaves [k], seats to act [k], states [k, W] (worlds only), legal actions [k, A],
 # observations [k, O].
 LEAVES = types.Tuple((_records(LEAF, 1), WORDS, ROWS, MASKS, FLOAT_ROWS))
+
+# An evaluator in compiled code: (k, observations [., O], legal [., A], seats [.], states [., W], logits [., A],
+# values [.]) writes the first k rows of the last two.
+EVALUATE = types.void(I8, FLOAT_ROWS, MASKS, WORDS, ROWS, FLOAT_ROWS, FLOATS)
+evaluator_at = function_at(EVALUATE)
 
 # Numbers of a search: see ``search.SearchConfig``; TOP: the greatest return there is.
 SIMULATIONS, C, FPU, DISCOUNT, SOLVER, TOP, C_VISIT, C_SCALE, ALPHA, NOISE = range(10)
@@ -434,6 +439,59 @@ def grow(
     every call waits for the interpreter lock when it is done."""
     absorb(tree, leaves, found, logits, values, gains, numbers, streams)
     return descend(world, tree, leaves, roots, plies, numbers, share, schedule, rewards, scratch, latent)
+
+
+@compiled(
+    types.void(
+        *(I8, WORLD, TREE, LEAVES, FLOAT_ROWS, FLOATS, FLOATS, STREAMS),
+        *(ROWS, WORDS, REALS, FLOATS, I4_ROWS, REALS, REALS),
+    ),
+    _nrt=False,
+)
+def run(
+    address: int,
+    world: Any,
+    tree: Any,
+    leaves: Any,
+    logits: Any,
+    values: Any,
+    gains: Any,
+    streams: Any,
+    roots: Any,
+    plies: Any,
+    numbers: Any,
+    share: Any,
+    schedule: Any,
+    rewards: Any,
+    scratch: Any,
+) -> None:
+    """The whole search with a compiled evaluator, without once coming back to Python. logits [B, A] and values [B] are
+    scratch, gains is empty."""
+    evaluate = evaluator_at(address)
+    _waiting, seats, states, masks, seen = leaves
+    found = 0
+    while True:
+        found = grow(
+            world,
+            tree,
+            leaves,
+            found,
+            logits,
+            values,
+            gains,
+            streams,
+            roots,
+            plies,
+            numbers,
+            share,
+            schedule,
+            rewards,
+            scratch,
+            0,
+        )
+        if found == 0:
+            return
+        evaluate(found, seen, masks, seats, states, logits, values)
 
 
 @compiled(types.void(TREE, REALS, I8, STREAMS, REALS, REAL_ROWS, REALS, WORDS), _nrt=False)

@@ -9,7 +9,7 @@ import pytest
 
 from elodrome import make_env
 from elodrome.agents.parts import tree
-from elodrome.agents.parts.search import Forest, Leaves, SearchConfig, Searcher, halving
+from elodrome.agents.parts.search import CompiledEvaluator, Forest, Leaves, SearchConfig, Searcher, halving
 from elodrome.agents.parts.solve import best_play
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game
@@ -266,3 +266,22 @@ def test_batches_may_grow_and_shrink() -> None:
             np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match="5 positions in a forest of 4 trees"):
         Forest(world, 4, config).search(states[:5], plies[:5], seeds[:5], evaluate)
+
+
+@CompiledEvaluator
+def piled(k: int, observations: Any, legal: Any, seats: Any, states: Any, logits: Any, values: Any) -> None:
+    """Prefers actions by what the observation and the words of the state say."""
+    for i in range(k):
+        for a in range(legal.shape[1]):
+            logits[i, a] = ((states[i, 0] * 7 + states[i, 1] * 3 + a * 5) % 11) / 11 + observations[i, a]
+        values[i] = ((states[i, 0] * 5 + states[i, 1]) % 13) / 13 - 0.5 + 0.01 * seats[i]
+
+
+@pytest.mark.parametrize("gumbel", [False, True])
+def test_a_compiled_evaluator_is_an_evaluator(gumbel: bool) -> None:
+    world, states, plies = positions(50, seed=12)
+    config, seeds = SearchConfig(simulations=40, gumbel=gumbel), streams(13, len(states))
+    one = Searcher(world, config, piled, shard=16).search(states, plies, seeds, explore=True)
+    other = Searcher(world, config, lambda leaves: piled(leaves), shard=16).search(states, plies, seeds, explore=True)
+    for mine, yours in zip(one, other, strict=True):
+        np.testing.assert_array_equal(mine, yours)
