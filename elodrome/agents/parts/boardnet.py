@@ -39,7 +39,9 @@ class _Residual(nn.Module):
         self.one, self.two = _Normed(channels, channels, 3), _Normed(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.two(torch.relu(self.one(x))))
+        # In place: what a normalisation puts out is not needed for its gradient.
+        y: Tensor = self.two(self.one(x).relu_())
+        return y.add_(x).relu_()
 
 
 class BoardNet(nn.Module):
@@ -73,7 +75,7 @@ class BoardNet(nn.Module):
         cells = shape[1] * shape[2]
         self.extra = actions - cells  # 0: cells alone, 1: and a pass
         self.tower = nn.Sequential(
-            _Normed(shape[0], channels, 3), nn.ReLU(), *(_Residual(channels) for _ in range(blocks))
+            _Normed(shape[0], channels, 3), nn.ReLU(inplace=True), *(_Residual(channels) for _ in range(blocks))
         )
         self.look = _Normed(channels, channels if self.on_board else 4, 1)
         if self.on_board:
@@ -154,6 +156,30 @@ def _fold(module: nn.Module) -> None:
             _fold(child)
 
 
+class _OneHead(nn.Module):
+    """The folded heads of a network whose actions are no cells, in half as many steps: one convolution makes what both
+    look at, and one layer reads it with the channels last, as it lies in memory, for the policy and the value."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.tower, self.judge = net.tower, net.value[2]
+        parts, layers = (net.look, net.judge), (net.policy, net.value[0])
+        self.look = nn.Conv2d(net.look.in_channels, 8, 1)
+        self.look.weight.data = torch.cat([part.weight for part in parts])
+        self.look.bias = nn.Parameter(torch.cat([part.bias for part in parts]))
+        self.actions, cells = net.policy.out_features, net.policy.in_features // 4
+        reads = [layer.weight.unflatten(1, (4, cells)).transpose(1, 2) for layer in layers]  # [., cells, 4] of 8
+        own = [nn.functional.pad(weight, (4 * i, 4 - 4 * i)).flatten(1) for i, weight in enumerate(reads)]
+        self.read = nn.Linear(8 * cells, sum(len(weight) for weight in own))
+        self.read.weight.data = torch.cat(own)
+        self.read.bias.data = torch.cat([layer.bias for layer in layers])
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.look(self.tower(observations)).relu_()
+        read = self.read(seen.permute(0, 2, 3, 1).flatten(1))
+        return read[:, : self.actions], torch.tanh(self.judge(read[:, self.actions :].relu())).squeeze(-1)
+
+
 def fast_bfloat16(device: str) -> bool:
     """Whether bf16 is computed in hardware there."""
     if device == "cuda":
@@ -179,6 +205,8 @@ class NetEvaluator:
         self.dtype = torch.bfloat16 if half else torch.float32
         frozen: Any = copy.deepcopy(net).eval().requires_grad_(False)
         _fold(frozen)
+        if net.blocks and not net.on_board:
+            frozen = _OneHead(frozen).requires_grad_(False)
         self.layout = torch.channels_last if net.blocks else torch.contiguous_format
         self.net = frozen.to(device=device, dtype=self.dtype, memory_format=self.layout)
         self.chunk = CHUNK if device == "cpu" and net.blocks else 1 << 30

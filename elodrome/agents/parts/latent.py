@@ -72,4 +72,4 @@ class LatentForest(Forest):
                 latents, some, logits, values = model.step(before, np.ascontiguousarray(leaf["taken"]))
                 gains = np.ascontiguousarray(some, np.float32)
             kept[leaf["game"], leaf["node"]] = latents
-            logits, values = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(values, np.float32)
+            logits, values = self._checked(found, logits, values)

@@ -186,7 +186,16 @@ class Forest:
                 return self._conclude(size, grown, streams)
             shape = (found, *self.world.observation_shape)
             asked = Leaves(seen[:found].reshape(shape), masks[:found], seats[:found], states[:found])
-            logits, values = evaluate(asked)
+            logits, values = self._checked(found, *evaluate(asked))
+
+    def _checked(self, found: int, logits: Any, values: Any) -> tuple[Floats, Floats]:
+        """The evaluator's answers as compiled code reads them. Raises ValueError where they have another shape."""
+        if logits.shape != (found, self.world.actions) or values.shape != (found,):
+            raise ValueError(
+                f"the evaluator answered with logits {logits.shape} and values {values.shape}, "
+                f"not ({found}, {self.world.actions}) and ({found},)"
+            )
+        return np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(values, np.float32)
 
     def _prepare(self, size: int, seeds: U64, explore: bool) -> U64:
         """The noise of this search; the streams [B] that go on from it."""

@@ -45,7 +45,7 @@ GAME = np.dtype(
 )
 STEP = np.dtype([("edge", "i4"), ("node", "i4")], align=True)  # of a path: an edge, and the node it leaves
 # A game that waits for the network: node to be made, node above and action taken there.
-LEAF = np.dtype([(name, "i8") for name in ("game", "node", "above", "taken")])
+LEAF = np.dtype([(name, "i8") for name in ("game", "node", "above", "taken")], align=True)
 
 
 def _records(dtype: Any, dimensions: int) -> Any:

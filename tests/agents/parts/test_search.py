@@ -28,7 +28,8 @@ def oracle(observations: Any) -> tuple[Any, Any]:
 
 
 def evaluate(leaves: Leaves) -> tuple[Any, Any]:
-    return oracle(leaves.observations)
+    logits, values = oracle(leaves.observations)
+    return logits[:, : leaves.legal.shape[1]], values
 
 
 class Node:
@@ -285,3 +286,14 @@ def test_a_compiled_evaluator_is_an_evaluator(gumbel: bool) -> None:
     other = Searcher(world, config, lambda leaves: piled(leaves), shard=16).search(states, plies, seeds, explore=True)
     for mine, yours in zip(one, other, strict=True):
         np.testing.assert_array_equal(mine, yours)
+
+
+def test_answers_of_another_shape_are_refused() -> None:
+    world, states, plies = positions(5)
+    for answer in (
+        (np.zeros((5, A - 1)), np.zeros(5)),
+        (np.zeros((4, A)), np.zeros(4)),
+        (np.zeros((5, A)), 0 * plies[:4]),
+    ):
+        with pytest.raises(ValueError, match="the evaluator answered with logits"):
+            Forest(world, 5, SearchConfig()).search(states[:5], plies[:5], streams(1, 5), lambda _, a=answer: a)
