@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table as Sheet
 
 from elodrome import make_env
-from elodrome.agents.parts import tree
+from elodrome.agents.parts import roots, tree
 from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
 from elodrome.agents.parts.search import CompiledEvaluator, Evaluator, SearchConfig, Searcher
 from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay
@@ -81,8 +81,8 @@ class Clock:
         return total
 
 
-IN_TREE = [Clock(getattr(tree, name)) for name in ("grow", "run", "conclude")]
-tree.grow, tree.run, tree.conclude = IN_TREE
+IN_TREE = [Clock(tree.grow), Clock(tree.run), Clock(roots.conclude)]
+tree.grow, tree.run, roots.conclude = IN_TREE
 
 
 class Ours:

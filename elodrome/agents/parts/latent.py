@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.parts import tree
+from elodrome.agents.parts import records, tree
 from elodrome.agents.parts.search import Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Mask, World
 from elodrome.envs.signatures import ACTIONS, MAX_STEPS
@@ -33,7 +33,7 @@ class LatentForest(Forest):
 
     def __init__(self, world: World, games: int, config: SearchConfig, discount: float) -> None:
         super().__init__(world, games, config, latent=True)  # type: ignore[arg-type]
-        self.numbers[tree.DISCOUNT] = discount
+        self.numbers[records.DISCOUNT] = discount
         header = np.zeros(15, np.int64)
         header[ACTIONS], header[MAX_STEPS] = world.actions, world.max_steps
         self.nowhere: Any = (header, np.zeros(0, np.int64))  # a world without rules: none are called

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from elodrome.agents.agent import Config, Ints
-from elodrome.agents.parts import tree
+from elodrome.agents.parts import records, roots, tree
 from elodrome.envs.game import Floats, Game, Mask, Reals, Words, compiled
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.table import thread_pool
@@ -63,10 +63,10 @@ Evaluator = Callable[[Leaves], tuple[Floats, Floats]]
 
 class CompiledEvaluator:
     """Makes an evaluator of a module's function (k, observations, legal, seats, states, logits, values) that writes k
-    rows of the last two (``tree.EVALUATE``), in compiled code: a search with it does not come back to Python."""
+    rows of the last two (``records.EVALUATE``), in compiled code: a search with it does not come back to Python."""
 
     def __init__(self, function: Callable[..., None]) -> None:
-        self.compiled: Any = compiled(tree.EVALUATE, _nrt=False)(function)
+        self.compiled: Any = compiled(records.EVALUATE, _nrt=False)(function)
         self.address = address_of(self.compiled)
 
     def __call__(self, leaves: Leaves) -> tuple[Floats, Floats]:
@@ -115,13 +115,13 @@ class Forest:
 
         words, seen = (0, 0) if latent else (world.row_words, world.observation_size)
         self.gumbels = np.zeros((games, actions), np.float32)
-        self.records = np.zeros(games, tree.GAME)
+        self.summaries = np.zeros(games, records.GAME)
         self.tree: tuple[Any, ...] = (
-            *(np.zeros((games, nodes), tree.NODE), np.zeros((games, edges), tree.EDGE)),
-            *(np.zeros((games, depth), tree.STEP), self.records, np.zeros((games, actions)), self.gumbels),
+            *(np.zeros((games, nodes), records.NODE), np.zeros((games, edges), records.EDGE)),
+            *(np.zeros((games, depth), records.STEP), self.summaries, np.zeros((games, actions)), self.gumbels),
         )
         self.leaves: tuple[Any, ...] = (
-            *(np.zeros(games, tree.LEAF), np.zeros(games, np.int64), np.zeros((games, words), np.int64)),
+            *(np.zeros(games, records.LEAF), np.zeros(games, np.int64), np.zeros((games, words), np.int64)),
             *(np.ones((games, actions), np.uint8), np.zeros((games, seen), np.float32)),
         )
         low, high = world.return_range
@@ -146,12 +146,12 @@ class Forest:
 
     def restart(self) -> None:
         """Forget all trees."""
-        self.records[:] = 0
-        self.records["low"], self.records["high"] = self._span
+        self.summaries[:] = 0
+        self.summaries["low"], self.summaries["high"] = self._span
 
     def advance(self, actions: Ints, seeds: U64) -> None:
         """Keep what was found below the actions [games] that were played; -1 forgets the whole tree."""
-        tree.advance(self.tree, actions, self.places, self.numbers, mix64(seeds))
+        roots.advance(self.tree, actions, self.places, self.numbers, mix64(seeds))
 
     def search(
         self, roots: Words, plies: Ints, seeds: U64, evaluate: Evaluator, *, explore: bool = False, keep: bool = False
@@ -201,7 +201,7 @@ class Forest:
         """The noise of this search; the streams [B] that go on from it."""
         if size > self.games:  # the compiled loops would write past the end of the arrays
             raise ValueError(f"{size} positions in a forest of {self.games} trees")
-        self.numbers[tree.NOISE] = self.config.noise if explore and not self.config.gumbel else 0.0
+        self.numbers[records.NOISE] = self.config.noise if explore and not self.config.gumbel else 0.0
         self.gumbels[:] = 0.0
         if explore and self.config.gumbel:
             column: Any = mix64(seeds)[:, None]
@@ -212,7 +212,7 @@ class Forest:
 
     def _conclude(self, size: int, grown: Any, streams: U64) -> Found:
         found = Found(np.zeros((size, self.world.actions)), np.zeros(size), np.zeros(size, np.int64))
-        tree.conclude(grown, self.numbers, len(self.schedule), streams, self.scratch, *found)
+        roots.conclude(grown, self.numbers, len(self.schedule), streams, self.scratch, *found)
         return found
 
 

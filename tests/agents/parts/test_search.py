@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elodrome import make_env
-from elodrome.agents.parts import tree
+from elodrome.agents.parts import records, roots
 from elodrome.agents.parts.search import CompiledEvaluator, Forest, Leaves, SearchConfig, Searcher, halving
 from elodrome.agents.parts.solve import best_play
 from elodrome.envs.enumeration import enumerate_world
@@ -187,9 +187,9 @@ def test_noise_at_the_root_is_dirichlet(alpha: float) -> None:
     shares = np.zeros((draws, k))
     rng = streams(4, draws)
     for i in range(draws):
-        edges = np.zeros(k, tree.EDGE)
+        edges = np.zeros(k, records.EDGE)
         edges["prior"] = 0.2
-        tree.dirichlet(edges, 0, k, alpha, 1.0, rng[i])
+        roots.dirichlet(edges, 0, k, alpha, 1.0, rng[i])
         shares[i] = edges["prior"]
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
     variance = (1 / k) * (1 - 1 / k) / (k * alpha + 1)
@@ -227,7 +227,7 @@ def test_a_kept_tree_is_the_subtree() -> None:
     for b, state in enumerate(states):
         child = Slow(world, config).run(state).edges[int(found.choices[b])]["child"]
         nodes, edges = forest.tree[0][b], forest.tree[1][b]
-        count = int(forest.records["nodes"][b])
+        count = int(forest.summaries["nodes"][b])
         if child.seat < 0:
             assert count == 0
             continue
@@ -236,7 +236,7 @@ def test_a_kept_tree_is_the_subtree() -> None:
         own = edges[nodes[0]["first"] :][: nodes[0]["size"]]
         assert dict(zip(own["action"], own["visits"], strict=True)) == {a: e["visits"] for a, e in child.edges.items()}
         # Every node that is left hangs below the root, each once.
-        below = edges["child"][: forest.records["edges"][b]]
+        below = edges["child"][: forest.summaries["edges"][b]]
         below = below[below >= 0].tolist()
         assert sorted(below) == list(range(1, count))
     assert kept > 20
