@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from elodrome.agents.agent import Agent, Evaluation, Ints, Positions
-from elodrome.agents.parts.boardnet import NetEvaluator
+from elodrome.agents.parts.boardnet import NetEvaluator, Sides
 from elodrome.agents.parts.deep import greedy_legal, probabilities
 from elodrome.agents.parts.search import Evaluator, Found, SearchConfig, Searcher
 from elodrome.agents.parts.threads import single_threaded
@@ -22,7 +22,7 @@ class SearchAgent(Agent):
     config: SearchConfig
     world: Game
 
-    def __init__(self, world: Game, config: SearchConfig, reflex: NetEvaluator, evaluate: Evaluator) -> None:
+    def __init__(self, world: Game, config: SearchConfig, reflex: NetEvaluator | Sides, evaluate: Evaluator) -> None:
         super().__init__(world, config)
         self.reflex = reflex
         self.searcher = Searcher(world, config, evaluate, threads=os.cpu_count() or 1)

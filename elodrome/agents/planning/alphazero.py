@@ -20,7 +20,7 @@ from pydantic import Field
 from elodrome.agents.agent import Agent, Budget, Learner, Progress, Task
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision, begin_with
+from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with
 from elodrome.agents.parts.deep import require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
 from elodrome.agents.parts.saved import WEIGHTS, read_arrays, under
@@ -45,9 +45,10 @@ class AlphaZeroConfig(SearchConfig):
     both, but the agent acts without noise. channels, blocks, hidden: see ``BoardNet``. games, shards: played side by
     side, in so many groups. moves: of every game in one iteration. reuse: how often a position is learned from.
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
-    ``PlayConfig``. precision: of the network in self-play; acting is in float32. start: folder of a saved agent
-    whose network, as large or smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games
-    against the network's own past, of which the last ``past`` are remembered, one every ``past_every`` iterations."""
+    ``PlayConfig``. precision: of the network in self-play; acting is in float32. sides: of the board that the network
+    is asked about when the agent acts (see ``Sides``). start: folder of a saved agent whose network, as large or
+    smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games against the network's own past,
+    of which the last ``past`` are remembered, one every ``past_every`` iterations."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)
@@ -67,6 +68,7 @@ class AlphaZeroConfig(SearchConfig):
     sample: int = Field(8, ge=0)
     opening: int = Field(0, ge=0)
     precision: Precision = "auto"
+    sides: int = Field(1, ge=1)
     start: str = ""
     pool: float = Field(0.0, ge=0.0, le=1.0)
     past: int = Field(16, ge=1)
@@ -77,7 +79,8 @@ class AlphaZeroAgent(SearchAgent):
     """Searches every position with its network; with 0 simulations plays the network's most probable action."""
 
     def __init__(self, world: Game, config: AlphaZeroConfig, net: BoardNet, device: str = "cpu") -> None:
-        evaluator = NetEvaluator(net, device)
+        network = NetEvaluator(net, device)
+        evaluator = Sides(world, network, config.sides) if config.sides > 1 else network
         super().__init__(world, config, evaluator, evaluator)
 
 

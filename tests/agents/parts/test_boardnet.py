@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from elodrome import make_env
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, begin_with
+from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Sides, begin_with
 from elodrome.agents.parts.networks import module_arrays, seeded
+from elodrome.envs.game import Game
 from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import generator
 
@@ -103,3 +104,31 @@ def test_a_smaller_network_does_not_begin_with_a_larger() -> None:
         begin_with(BoardNet(world, 8, 1, (8,)), large)
     with pytest.raises(BrokenAgent, match=r"no array 'look\.0\.weight'"):
         begin_with(BoardNet(world, 8, 1, (8,)), {})
+
+
+@pytest.mark.parametrize(("world_id", "count"), [("connect_four", 2), ("tic_tac_toe", 8), ("go:size=5", 8)])
+def test_asked_about_all_sides_a_network_answers_alike_about_each(world_id: str, count: int) -> None:
+    net, seen = trained(world_id, 1)
+    world = make_env(world_id)
+    assert isinstance(world, Game)
+    sides = world.symmetries
+    assert sides is not None
+    network = NetEvaluator(net)
+    both = Sides(world, network, count)
+    policy, values = both.answer(seen)
+    alone = []
+    for cells, actions in zip(sides.cells, sides.actions, strict=True):
+        turned = np.ascontiguousarray(seen.reshape(*seen.shape[:2], -1)[:, :, cells].reshape(seen.shape))
+        other, worth = both.answer(turned)
+        np.testing.assert_allclose(other, policy[:, actions], atol=1e-5)
+        np.testing.assert_allclose(worth, values, atol=1e-5)
+        alone.append(network.answer(turned)[1])
+    assert np.ptp(alone, axis=0).max() > 1e-3  # which it does not when asked about one
+    np.testing.assert_allclose(np.mean(alone, axis=0), values, atol=1e-5)
+
+
+def test_a_board_has_only_so_many_sides() -> None:
+    world = make_env("connect_four")
+    assert isinstance(world, Game)
+    with pytest.raises(UserError, match="sides=4: the board of connect_four has 2; choose sides=2"):
+        Sides(world, NetEvaluator(BoardNet(world, 4, 1, (8,))), 4)
