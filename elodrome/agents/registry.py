@@ -218,13 +218,19 @@ def make_agent(spec: str, world: World) -> Agent:
 
     Raises UserError for an unknown or unfit agent or a bad option; BrokenAgent for a broken plugin or saved agent.
     """
-    from elodrome.agents.parts.saved import find_saved, load_agent, saved_agents
+    from elodrome.agents.parts.saved import find_saved, load_agent, saved_agents, worlds_with
 
     saved = None if commanded(spec) else find_saved(spec, world)
     if saved is not None:
         folder, given = saved
         return load_agent(folder, world, parse_options(spec, given))
-    kind, options = parse_spec(spec)
+    try:
+        kind, options = parse_spec(spec)
+    except UserError:
+        name = spec.partition(":")[0]
+        if worlds := worlds_with(name):
+            raise UserError(f"agent {name!r} is trained for {', '.join(worlds)}, not for {world.id}") from None
+        raise
     cls = kind.load()
     config = make_config(kind.id, cls, options)
     reason = unfit(kind.about, world)

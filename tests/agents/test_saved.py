@@ -85,6 +85,11 @@ def test_another_world_is_named(folder: Path) -> None:
         make_agent(str(folder), make_env("connect_four"))
 
 
+def test_a_name_trained_for_other_worlds_says_for_which() -> None:
+    with pytest.raises(UserError, match=r"'alphazero-strong' is trained for connect_four, .*, not for go:size=6$"):
+        make_agent("alphazero-strong:simulations=5", make_env("go:size=6"))
+
+
 def test_a_card_with_missing_fields_is_named(folder: Path) -> None:
     card = json.loads((folder / "agent.json").read_text())
     del card["config"]

@@ -128,7 +128,7 @@ def load_agent(folder: Path, world: World, options: dict[str, Any] | None = None
 def expect(weights: Arrays, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """``weights[name]`` if it has the shape; else BrokenAgent that says both shapes."""
     if name not in weights:
-        raise BrokenAgent(f"no array {name!r}; there are {', '.join(sorted(weights)) or 'none'}")
+        raise BrokenAgent(f"no array {name!r} among its {len(weights)}")
     array = weights[name]
     if array.shape != shape:
         raise BrokenAgent(f"{name} has shape {array.shape}, not {shape}")
@@ -200,6 +200,14 @@ def find_saved(spec: str, world: World) -> tuple[Path, str] | None:
                 if (place / name / CARD).is_file():
                     return place / name, options
     return None
+
+
+def worlds_with(name: str) -> list[str]:
+    """The worlds for which an agent of that name is saved, or ships."""
+    if not name or "/" in name or os.sep in name:
+        return []
+    folders = [world / name for place in (home() / "agents", SHIPPED) for world in place.glob("*")]
+    return sorted({agent.card.world for folder in folders if (agent := _read_saved(folder, shipped=False))})
 
 
 def under(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

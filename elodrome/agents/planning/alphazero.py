@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,12 +22,13 @@ from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with
 from elodrome.agents.parts.deep import require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
-from elodrome.agents.parts.saved import WEIGHTS, read_arrays, under
+from elodrome.agents.parts.saved import WEIGHTS, find_saved, read_arrays, read_card, under
 from elodrome.agents.parts.search import SearchConfig
 from elodrome.agents.parts.searching import SearchAgent
 from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay, Window, joined
 from elodrome.envs.game import Game, World
 from elodrome.envs.table import thread_pool
+from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import derive, generator
 
 ABOUT = {
@@ -46,9 +46,9 @@ class AlphaZeroConfig(SearchConfig):
     side, in so many groups. moves: of every game in one iteration. reuse: how often a position is learned from.
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
     ``PlayConfig``. precision: of the network in self-play; acting is in float32. sides: of the board that the network
-    is asked about when the agent acts (see ``Sides``). start: folder of a saved agent whose network, as large or
-    smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games against the network's own past,
-    of which the last ``past`` are remembered, one every ``past_every`` iterations."""
+    is asked about when the agent acts (see ``Sides``). start: a saved agent, by folder or name, whose network, as large
+    or smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games against the network's own
+    past, of which the last ``past`` are remembered, one every ``past_every`` iterations."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)
@@ -100,7 +100,7 @@ class AlphaZero(Learner):
         net: BoardNet = seeded(derive(task.seed, "net"), BoardNet, self.world, c.channels, c.blocks, c.hidden)
         layout: Any = torch.channels_last if c.blocks else torch.contiguous_format
         if c.start:
-            begin_with(net, read_arrays(Path(c.start) / WEIGHTS))
+            self._begin(net)
         self.net: BoardNet = net.to(task.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
         self.window = Window(self.world, c.window)
@@ -112,6 +112,20 @@ class AlphaZero(Learner):
         self.shards = [
             SelfPlay(self.world, share, search, play, derive(task.seed, "shard", i)) for i in range(c.shards)
         ]
+
+    def _begin(self, net: BoardNet) -> None:
+        """Fill the network with that of the saved agent ``start``. Raises UserError where there is none, BrokenAgent
+        with its settings where it does not fit."""
+        start = self.config.start
+        saved = find_saved(start, self.world)
+        if saved is None:
+            raise UserError(f"start={start}: no folder of a saved agent, nor the name of one for {self.world.id}")
+        card = read_card(saved[0])
+        try:
+            begin_with(net, read_arrays(saved[0] / WEIGHTS))
+        except BrokenAgent as error:
+            sizes = " ".join(f"{key}={card.config.get(key)}" for key in ("channels", "blocks", "hidden"))
+            raise BrokenAgent(f"start={start}: {card.kind} for {card.world}, {sizes}, does not fit: {error}") from error
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config

@@ -8,11 +8,11 @@ import pytest
 
 from elodrome import make_env
 from elodrome.agents.agent import Agent, Budget, Positions, Task
-from elodrome.agents.parts.saved import save_agent
+from elodrome.agents.parts.saved import WEIGHTS, read_arrays, save_agent, shipped_folder
 from elodrome.agents.planning.alphazero import AlphaZero, AlphaZeroConfig
 from elodrome.envs.game import Game
 from elodrome.envs.table import CompiledTable
-from elodrome.errors import BrokenAgent
+from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import streams
 
 
@@ -107,8 +107,18 @@ def test_it_begins_with_the_network_of_a_saved_agent(tmp_path: Path) -> None:
     other = AlphaZero(Task(world, 6), AlphaZeroConfig(start=str(tmp_path)))
     for name, array in one.weights().items():
         np.testing.assert_array_equal(array, other.weights()[name])
-    with pytest.raises(BrokenAgent, match="shape"):
+    with pytest.raises(BrokenAgent, match=r"for tic_tac_toe, .* hidden=\[128, 128\], does not fit: .* shape"):
         AlphaZero(Task(world, 6), AlphaZeroConfig(start=str(tmp_path), hidden=(8, 8)))
+    with pytest.raises(UserError, match="start=nobody: no folder of a saved agent, nor the name of one for tic_tac"):
+        AlphaZero(Task(world, 6), AlphaZeroConfig(start="nobody"))
+
+
+def test_it_begins_with_an_agent_that_ships_by_name() -> None:
+    world = make_env("tic_tac_toe")
+    learner = AlphaZero(Task(world, 6), AlphaZeroConfig(start="alphazero-strong"))
+    ships = read_arrays(shipped_folder(world) / "alphazero-strong" / WEIGHTS)
+    for name, array in learner.weights().items():
+        np.testing.assert_array_equal(array, ships[name])
 
 
 def test_a_network_moves_to_a_larger_board(tmp_path: Path) -> None:
