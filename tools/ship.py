@@ -1,9 +1,11 @@
 """Put trained agents into the package, with cards that say how they came to be and how strong they are.
 
     python tools/ship.py add RUN NAME --command "elodrome train ..." [--commit C] [--simulations N] [--start FOLDER]
+                             [--before SECONDS]
     python tools/ship.py measure WORLD [--games 200]
 
-``add`` copies the agent of a run (or of one of its ``kept`` folders) to ``elodrome/trained/WORLD/NAME``; ``measure``
+``add`` copies the agent of a run (or of one of its ``kept`` folders) to ``elodrome/trained/WORLD/NAME``, its seconds
+added to those ``before``, of the runs that it began with; ``measure``
 plays a tournament of all that ship for a world with fixed opponents, random play at Elo 0, applies the yardsticks of
 ``elodrome strength``, and writes what came out on the cards.
 """
@@ -53,7 +55,7 @@ def add(given: argparse.Namespace) -> None:
     notes: dict[str, Any] = {
         "command": given.command,
         "commit": given.commit,
-        "seconds": card.notes["seconds"],
+        "seconds": round(given.before + card.notes["seconds"], 1),
         "machine": machine(),
     }
     replace_file(target / WEIGHTS, pack(read_arrays(given.run / WEIGHTS)))
@@ -105,6 +107,7 @@ def main() -> None:
     adding.add_argument("--commit", required=True)
     adding.add_argument("--simulations", type=int)
     adding.add_argument("--start", default="")
+    adding.add_argument("--before", type=float, default=0.0)
     adding.set_defaults(call=add)
     measuring = commands.add_parser("measure")
     measuring.add_argument("world")
