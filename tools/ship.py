@@ -5,9 +5,9 @@
     python tools/ship.py measure WORLD [--games 200]
 
 ``add`` copies the agent of a run (or of one of its ``kept`` folders) to ``elodrome/trained/WORLD/NAME``, its seconds
-added to those ``before``, of the runs that it began with; ``measure``
-plays a tournament of all that ship for a world with fixed opponents, random play at Elo 0, applies the yardsticks of
-``elodrome strength``, and writes what came out on the cards.
+added to those ``before``, of the runs that it began with; ``measure`` plays a tournament of all that ship for a world
+with fixed opponents, random play at Elo 0, applies the yardsticks of ``elodrome strength``, and writes what came out on
+the cards.
 """
 
 from __future__ import annotations
