@@ -230,6 +230,8 @@ def make_agent(spec: str, world: World) -> Agent:
         name = spec.partition(":")[0]
         if worlds := worlds_with(name):
             raise UserError(f"agent {name!r} is trained for {', '.join(worlds)}, not for {world.id}") from None
+        if "/" in name:
+            raise UserError(f"no saved agent at {name}") from None
         raise
     cls = kind.load()
     config = make_config(kind.id, cls, options)

@@ -90,6 +90,11 @@ def test_a_name_trained_for_other_worlds_says_for_which() -> None:
         make_agent("alphazero-strong:simulations=5", make_env("go:size=6"))
 
 
+def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^no saved agent at .*/nowhere$"):
+        make_agent(f"{tmp_path}/nowhere:simulations=5", make_env("tic_tac_toe"))
+
+
 def test_a_card_with_missing_fields_is_named(folder: Path) -> None:
     card = json.loads((folder / "agent.json").read_text())
     del card["config"]
