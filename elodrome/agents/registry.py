@@ -226,6 +226,8 @@ def make_agent(spec: str, world: World) -> Agent:
         return load_agent(folder, world, parse_options(spec, given))
     try:
         kind, options = parse_spec(spec)
+    except BrokenAgent:
+        raise
     except UserError:
         name = spec.partition(":")[0]
         if worlds := worlds_with(name):
