@@ -91,9 +91,8 @@ class Ours:
     def __init__(self, world: Game, games: int, simulations: int, gumbel: bool, evaluate: Evaluator, workers: int):
         config = SearchConfig(simulations=simulations, gumbel=gumbel, considered=16, solver=False)
         self.network = Clock(evaluate)
-        asked = (
-            evaluate if isinstance(evaluate, CompiledEvaluator) else self.network
-        )  # the former is in the tree's time
+        # A compiled evaluator is asked from within the trees, and counts as their time.
+        asked = evaluate if isinstance(evaluate, CompiledEvaluator) else self.network
         self.searcher = Searcher(world, config, asked, shard=max(1, -(-games // workers)), threads=workers)
         table = positions_of(world, games)
         self.rows = np.arange(games)

@@ -14,7 +14,7 @@ from elodrome.arena.strength.exhaustive import walk
 from elodrome.errors import BrokenAgent, UserError
 
 FOLDERS = sorted(file.parent for file in SHIPPED.glob(f"*/*/{CARD}"))
-LARGEST = 1_000_000  # bytes
+LARGEST = 2_000_000  # bytes
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")

@@ -134,9 +134,7 @@ def _grown(net: BoardNet, name: str, own: Arrays, saved: Arrays) -> npt.NDArray[
     if net.on_board and name == "value.0.weight" and array.shape[1:] != mine.shape[1:]:
         return mine
     pairs = list(zip(mine.shape, array.shape, strict=False))
-    if array.ndim != mine.ndim or wide <= narrow or any(m != n and (m, n) not in widths for m, n in pairs):
-        return array
-    if array.ndim == 0:
+    if not array.ndim == mine.ndim > 0 or wide <= narrow or any(m != n and (m, n) not in widths for m, n in pairs):
         return array
     rows = np.arange(len(array))
     if name.startswith("whole."):  # the last rows are the pass's
