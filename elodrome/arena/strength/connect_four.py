@@ -22,7 +22,11 @@ from elodrome.envs.game import Game, Words, World
 
 FILE = Path(__file__).with_name("connect_four.safetensors")
 SETS = ("random", "noisy")
-SETS_ARE = {"random": "after random play", "noisy": "after play in which half of the moves are perfect"}
+SETS_ARE = {
+    "random": "after random play",
+    "noisy": "after play in which half of the moves are perfect",
+    "both": "both sets together",
+}
 STAGES = {"begin": (1, 14), "middle": (15, 28), "end": (29, 41)}
 CLASSES = (
     ("begin", "easy"),
@@ -87,29 +91,27 @@ def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 
     worst = values.min(axis=1)
     # What is no legal action loses the game.
     reached = np.where(actions >= 0, values[np.arange(len(chosen)), actions], -1)
+    classes, sets = known["class"][chosen], known["set"][chosen]
+    members_of = {name: sets == s for s, name in enumerate(SETS)} | {"both": sets >= 0}
     found: dict[str, Any] = {}
     sheets = []
-    for s, name in enumerate(SETS):
-        mine = known["set"][chosen] == s
+    for name, mine in members_of.items():
         found[name] = {}
         lines = []
-        for label, members in _parts(known["class"][chosen]):
+        for label, members in _parts(classes):
             part = mine & members
             entry = _count(best[part], worst[part], reached[part])
             found[name][label] = entry
             kept = f"{entry['wins kept']} of {entry['won']}"
-            lines.append([label, *percent(entry["all"]), *percent(entry["decidable"]), kept])
-        columns = ("positions", "of all", "95 %", "where it matters", "95 %", "wins kept")
+            stage, _, inside = label.partition(", ")
+            head = f"  {inside}" if inside else stage
+            lines.append([head, *percent(entry["all"]), *percent(entry["decidable"]), kept])
+        columns = ("positions", "of all", "95 %", "decidable", "95 %", "wins kept")
         sheets.append(Sheet(f"Moves that lose value, {SETS_ARE[name]}", columns, lines))
-    found["both"] = {
-        label: _count(best[members], worst[members], reached[members])
-        for label, members in _parts(known["class"][chosen])
-        if label in STAGES
-    }
-    each = [int((known["class"][chosen] == c).sum()) for c in range(len(CLASSES))]
+    each = [int((classes == c).sum()) for c in range(len(CLASSES))]
     remark = (
         f"{len(chosen)} positions, {min(each)} to {max(each)} of a class; of all: every position counts (as "
-        "AlphaZero.jl counts); where it matters: those in which some move loses value"
+        "AlphaZero.jl counts); decidable: those in which some move loses value"
     )
     return Measurement("connect_four", found, sheets, (remark,))
 

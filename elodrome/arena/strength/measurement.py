@@ -52,7 +52,7 @@ def percent(found: dict[str, Any]) -> list[str]:
     """A share and its interval, as two cells of a sheet."""
     if found["share"] is None:
         return ["-", ""]
-    return [f"{100 * found['share']:.2f} %", f"{100 * found['low']:.2f} to {100 * found['high']:.2f}"]
+    return [f"{100 * found['share']:.2f} %", f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"]
 
 
 def ask(agent: Agent, world: Game, states: Words, plies: Ints, seed: int, tick: Callable[[int], None]) -> Ints:
