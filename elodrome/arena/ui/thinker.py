@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from elodrome.errors import UserError
+
+LEAVING: Final = 2.0  # seconds that the process waits for its workers as it ends
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Thinker:
         self._done: SimpleQueue[Answer] = SimpleQueue()
         self._open = 0
         self._thread = threading.Thread(target=_run, args=(self._work, self._done), name=self.name, daemon=True)
+        _started[self._thread] = self._work
         self._thread.start()
 
     @property
@@ -77,8 +83,29 @@ class Thinker:
         return not self._thread.is_alive()
 
 
+_started: WeakKeyDictionary[threading.Thread, SimpleQueue[_Work | None]] = WeakKeyDictionary()
+_leaving = threading.Event()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Have every worker end before the interpreter does, also in mid-search.
+
+    The interpreter kills a daemon thread that comes back to it while it goes; one that comes back from C++ (torch)
+    takes the process down with an abort. So each is told to stop, at its next line of Python.
+    """
+    _leaving.set()
+    working = [thread for thread in _started if thread.is_alive()]
+    for thread in working:
+        _started[thread].put(None)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    until = time.monotonic() + LEAVING
+    for thread in working:
+        thread.join(max(until - time.monotonic(), 0.0))
+
+
 def _run(work: SimpleQueue[_Work | None], done: SimpleQueue[Answer]) -> None:
-    while (item := work.get()) is not None:
+    while (item := work.get()) is not None and not _leaving.is_set():
         start = time.perf_counter()
         value, problem = None, None
         try:
