@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from elodrome.errors import UserError
 
@@ -43,12 +42,9 @@ class Thinker:
         self._start()
 
     def _start(self) -> None:
-        self._work: SimpleQueue[_Work | None] = SimpleQueue()
-        self._done: SimpleQueue[Answer] = SimpleQueue()
         self._open = 0
-        self._thread = threading.Thread(target=_run, args=(self._work, self._done), name=self.name, daemon=True)
-        _started[self._thread] = self._work
-        self._thread.start()
+        self._worker = _Worker(self.name)
+        self._worker.start()
 
     @property
     def busy(self) -> bool:
@@ -58,14 +54,14 @@ class Thinker:
     def submit(self, ticket: int, topic: str, call: Callable[[], Any]) -> None:
         """Have ``call`` done after everything asked before."""
         self._open += 1
-        self._work.put(_Work(ticket, topic, call))
+        self._worker.work.put(_Work(ticket, topic, call))
 
     def answers(self) -> list[Answer]:
         """What is done by now, in order; never waits."""
         found = []
         while True:
             try:
-                found.append(self._done.get_nowait())
+                found.append(self._worker.done.get_nowait())
             except Empty:
                 break
         self._open -= len(found)
@@ -73,45 +69,54 @@ class Thinker:
 
     def abandon(self) -> None:
         """Leave the worker to whatever holds it up, and go on with a fresh one; its answers are never seen."""
-        self._work.put(None)
+        self._worker.work.put(None)
         self._start()
 
     def close(self, timeout: float = 0.0) -> bool:
         """End the worker, after at most ``timeout`` seconds for what is queued; whether all of it was done."""
-        self._work.put(None)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        self._worker.work.put(None)
+        self._worker.join(timeout)
+        return not self._worker.is_alive()
 
 
-_started: WeakKeyDictionary[threading.Thread, SimpleQueue[_Work | None]] = WeakKeyDictionary()
-_leaving = threading.Event()
+class _Worker(threading.Thread):
+    """Does what it finds in ``work``, in order, and puts the answers into ``done``; None ends it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.work: SimpleQueue[_Work | None] = SimpleQueue()
+        self.done: SimpleQueue[Answer] = SimpleQueue()
+        self.stopped = False
+
+    def run(self) -> None:
+        while (item := self.work.get()) is not None and not self.stopped:
+            start = time.perf_counter()
+            value, problem = None, None
+            try:
+                value = item.call()
+            except UserError as error:
+                problem = str(error)
+            except BaseException as error:  # an agent may even raise SystemExit; the worker must live on
+                problem = f"{type(error).__name__}: {error}"[:500]
+            self.done.put(Answer(item.ticket, item.topic, value, problem, time.perf_counter() - start))
+
+    def stop(self) -> None:
+        """End it at its next line of Python, whatever it is doing."""
+        self.stopped = True
+        self.work.put(None)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), ctypes.py_object(SystemExit))
 
 
 @atexit.register
-def _end_all() -> None:
+def _stop_all() -> None:
     """Have every worker end before the interpreter does, also in mid-search.
 
     The interpreter kills a daemon thread that comes back to it while it goes; one that comes back from C++ (torch)
-    takes the process down with an abort. So each is told to stop, at its next line of Python.
+    takes the process down with an abort.
     """
-    _leaving.set()
-    working = [thread for thread in _started if thread.is_alive()]
-    for thread in working:
-        _started[thread].put(None)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    workers = [thread for thread in threading.enumerate() if isinstance(thread, _Worker)]
+    for worker in workers:
+        worker.stop()
     until = time.monotonic() + LEAVING
-    for thread in working:
-        thread.join(max(until - time.monotonic(), 0.0))
-
-
-def _run(work: SimpleQueue[_Work | None], done: SimpleQueue[Answer]) -> None:
-    while (item := work.get()) is not None and not _leaving.is_set():
-        start = time.perf_counter()
-        value, problem = None, None
-        try:
-            value = item.call()
-        except UserError as error:
-            problem = str(error)
-        except BaseException as error:  # an agent may even raise SystemExit; the worker must live on
-            problem = f"{type(error).__name__}: {error}"[:500]
-        done.put(Answer(item.ticket, item.topic, value, problem, time.perf_counter() - start))
+    for worker in workers:
+        worker.join(max(until - time.monotonic(), 0.0))

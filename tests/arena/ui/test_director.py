@@ -61,7 +61,7 @@ def seated(agent, *, rotation=0, archive=None, world=TTT, **options):
     return director
 
 
-def until(director, condition, seconds=60.0):
+def until(director, condition, seconds=10.0):
     end = time.monotonic() + seconds
     while not condition():
         director.moved_at = -1e9  # no waiting between moves

@@ -55,7 +55,7 @@ def key(made, code, unicode=""):
     made.handle(pygame.event.Event(pygame.KEYDOWN, key=code, unicode=unicode, mod=0))
 
 
-def until(made, condition, seconds=60.0):
+def until(made, condition, seconds=10.0):
     end = time.monotonic() + seconds
     while not condition():
         made.director.moved_at = -1e9
@@ -213,10 +213,11 @@ def test_a_watched_game_runs_to_its_end():
 
 
 def test_play_goes_on_with_the_game_that_was_left(monkeypatch):
-    tick = Window.tick
+    tick, end = Window.tick, time.monotonic() + 30
 
     def tick_until_answered(made):
         tick(made)
+        assert time.monotonic() < end, "the agent did not reply"
         if len(moves(made)) == 2:
             pygame.event.post(pygame.event.Event(pygame.QUIT))
 
