@@ -33,6 +33,16 @@ app.add_typer(tournament_app, name="tournament")
 Env = Annotated[str, typer.Option("--env", help="world, as listed by `elodrome envs`")]
 Seed = Annotated[int, typer.Option("--seed", help="everything random follows from it")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+Isolate = Annotated[
+    bool | None,
+    typer.Option(
+        "--isolate/--no-isolate",
+        help="agents in processes of their own, with limits; where left out, those of files and plugins are",
+    ),
+]
+Bounds = Annotated[
+    str, typer.Option("--limits", help="of isolated agents: seconds=5 (a move),load=60,memory=4096 (MiB)")
+]
 Spec = Annotated[str, typer.Argument(help="NAME[:key=value,...], a saved agent, or path.py:Class")]
 
 
@@ -238,9 +248,12 @@ def match(
     opening: Annotated[int, typer.Option(help="random plies before the agents take over")] = 0,
     keep: Annotated[bool, typer.Option(help="keep the games for `elodrome ladder`")] = True,
     sgf: Annotated[Path | None, typer.Option(help="folder for the games as SGF files (Go)")] = None,
+    isolate: Isolate = None,
+    limits: Bounds = "",
     as_json: AsJson = False,
 ) -> None:
     """Play two agents against each other."""
+    from elodrome.agents.isolation.isolated import Isolation
     from elodrome.arena.match import play_match
     from elodrome.arena.store import Store, default_store
     from elodrome.seeding import derive
@@ -253,7 +266,14 @@ def match(
     with progress_bars() as bars:
         task = bars.add_task(f"{spec_a} - {spec_b}", total=games, note="")
         result = play_match(
-            env, spec_a, spec_b, games, seed=seed, opening=opening, on_game=lambda record: bars.advance(task)
+            env,
+            spec_a,
+            spec_b,
+            games,
+            seed=seed,
+            opening=opening,
+            on_game=lambda record: bars.advance(task),
+            isolation=Isolation.parse(isolate, limits),
         )
     if keep:
         # The ids know which agents these were: one that was trained again plays new games.
@@ -284,6 +304,8 @@ def match(
         print(f"{who} failed: " + "; ".join(f"{reason} ({count} x)" for reason, count in reasons.items()))
     for remark, count in summary.get("remarks", {}).items():
         print(f"{remark} ({count} x)")
+    for remark in summary.get("unrepeatable", ()):
+        print(remark)
     if "note" in summary:
         print(summary["note"])
 
@@ -339,8 +361,11 @@ def tournament_run(
     opening: Annotated[int | None, typer.Option(help="random plies; the world's default where left out")] = None,
     resume: Annotated[bool, typer.Option(help="go on where it was")] = False,
     merge: Annotated[bool, typer.Option(help="with --resume: more agents or games than before")] = False,
+    isolate: Isolate = None,
+    limits: Bounds = "",
 ) -> None:
     """Play a tournament, print its table and write OUT/report.html."""
+    from elodrome.agents.isolation.isolated import Isolation
     from elodrome.agents.registry import split_specs
     from elodrome.tournaments.ratings import leaderboard
     from elodrome.tournaments.report import Section, build_report
@@ -353,7 +378,14 @@ def tournament_run(
     world = _world(env)
     specs = split_specs(agents)
     config = _validated(
-        TournamentConfig, env=world.id, agents=specs, format=format, games=games, seed=seed, opening=opening
+        TournamentConfig,
+        env=world.id,
+        agents=specs,
+        format=format,
+        games=games,
+        seed=seed,
+        opening=opening,
+        isolation=Isolation.parse(isolate, limits),
     )
     with progress_bars() as bars:
         task = bars.add_task(f"games on {world.id}", total=None, note="")
@@ -415,22 +447,28 @@ def play(
     env: Annotated[str, typer.Argument(help="world")],
     against: Annotated[str | None, typer.Option(help="spec of the opponent")] = None,
     seat: Annotated[int, typer.Option(help="your seat, 0 moves first")] = 0,
+    isolate: Isolate = None,
+    limits: Bounds = "",
 ) -> None:
     """Open the window and play."""
+    from elodrome.agents.isolation.isolated import Isolation
     from elodrome.arena.ui.window import play as run
 
-    run(_world(env), against, seat)
+    run(_world(env), against, seat, isolation=Isolation.parse(isolate, limits))
 
 
 @app.command()
 def watch(
     env: Annotated[str, typer.Argument(help="world")],
     specs: Annotated[list[str], typer.Argument(help="one or two agents")],
+    isolate: Isolate = None,
+    limits: Bounds = "",
 ) -> None:
     """Open the window and watch agents play."""
+    from elodrome.agents.isolation.isolated import Isolation
     from elodrome.arena.ui.window import watch as run
 
-    run(_world(env), specs)
+    run(_world(env), specs, isolation=Isolation.parse(isolate, limits))
 
 
 @app.command()

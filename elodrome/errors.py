@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 
 class UserError(Exception):
@@ -34,3 +37,30 @@ def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
 
 class Diverged(UserError):
     """Training ended because a loss or weight is no longer a number. The message says at which step and why."""
+
+
+def shortened(value: object, length: int, how: Callable[[Any], str] = str) -> str:
+    """``value`` as text (``how`` makes it) of at most ``length`` characters, whatever its ``str`` and ``repr`` do."""
+    try:
+        text = how(value)
+        return text if len(text) <= length else f"{text[: length - 3]}..."
+    except BaseException as error:
+        return f"<{type(value).__name__} whose text raises {type(error).__name__}>"
+
+
+def told(error: BaseException) -> str:
+    """An exception of somebody else's code in one line: its type, what it says, and the file and line it came from."""
+    said = " ".join(shortened(error, 400).split())
+    place = _origin(error)
+    return f"{type(error).__name__}{': ' if said else ''}{said}" + (f" ({place})" if place else "")
+
+
+def _origin(error: BaseException) -> str:
+    """FILE:LINE of the innermost code that is neither ours nor a library's; else of the innermost of all."""
+    from traceback import walk_tb
+
+    libraries = (str(Path(__file__).parent), sys.prefix, sys.base_prefix)
+    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    theirs = [frame for frame in frames if not frame[0].startswith(libraries) and not frame[0].startswith("<")]
+    file, line = (theirs or frames or [("", 0)])[-1]
+    return f"{Path(file).name}:{line}" if file else ""

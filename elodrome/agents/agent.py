@@ -133,18 +133,9 @@ class Positions(Sequence[Position]):
     @overload
     def __getitem__(self, index: slice) -> Positions: ...
     def __getitem__(self, index: int | slice) -> Position | Positions:
-        states = None if self.states is None else self.states[index]
         if isinstance(index, slice):
-            return Positions(
-                self.world,
-                self.observations[index],
-                self.legal[index],
-                self.seats[index],
-                states,
-                self.seeds[index],
-                self.games[index],
-                self.plies[index],
-            )
+            return self.take(index)
+        states = None if self.states is None else self.states[index]
         return Position(
             self.world,
             self.observations[index],
@@ -154,6 +145,19 @@ class Positions(Sequence[Position]):
             int(self.seeds[index]),
             int(self.games[index]),
             int(self.plies[index]),
+        )
+
+    def take(self, rows: Ints | slice) -> Positions:
+        """The positions at ``rows``."""
+        return Positions(
+            self.world,
+            self.observations[rows],
+            self.legal[rows],
+            self.seats[rows],
+            None if self.states is None else self.states[rows],
+            self.seeds[rows],
+            self.games[rows],
+            self.plies[rows],
         )
 
 
@@ -166,6 +170,15 @@ class Evaluation:
     value: Reals | None = None
 
 
+class Failure(Exception):
+    """Stands among an agent's answers where there is none that could be shown: ``kind`` is how the game ends, the text
+    why."""
+
+    def __init__(self, kind: Literal["illegal", "crash", "time-out"], reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
 class Agent:
     """Base class of everything that acts. Override ``choose`` (one position) or ``act`` (a batch).
 
@@ -176,7 +189,7 @@ class Agent:
 
     ABOUT: ClassVar[dict[str, Any]]
     config_class: ClassVar[type[Config]] = Config
-    stateful: ClassVar[bool] = False
+    stateful: bool = False
     lanes: int = 256
 
     def __init__(self, world: World, config: Config | None = None) -> None:

@@ -10,18 +10,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import RESIGN, Agent, Ints, Positions, ply_seeds
+from elodrome.agents.agent import RESIGN, Agent, Failure, Ints, Positions, ply_seeds
 from elodrome.arena.elo import EloDifference, elo_difference
 from elodrome.arena.record import GameJob, GameRecord, Termination, scores_of
 from elodrome.envs.game import Mask, World
 from elodrome.envs.table import Table
-from elodrome.errors import UserError
+from elodrome.errors import UserError, shortened, told
 from elodrome.seeding import U64, derive, mix64
+
+if TYPE_CHECKING:
+    from elodrome.agents.isolation.isolated import Isolation
 
 CHUNK = 256  # games advanced together; fixed, so that results do not depend on how games are spread over workers
 _WORD = 0xFFFFFFFFFFFFFFFF
@@ -247,9 +250,11 @@ class _Failure:
 
     @classmethod
     def of(cls, error: Exception) -> _Failure:
-        """What an agent raised."""
+        """What an agent raised, or gave in place of an answer."""
+        if isinstance(error, Failure):
+            return cls(error.kind, str(error))
         kind: Termination = "time-out" if isinstance(error, TimeoutError) else "crash"
-        return cls(kind, f"{type(error).__name__}: {error}"[:500])
+        return cls(kind, told(error))
 
 
 def _problem(answer: Any, legal: Mask, world: World) -> _Failure | None:
@@ -259,7 +264,7 @@ def _problem(answer: Any, legal: Mask, world: World) -> _Failure | None:
     if isinstance(answer, Exception):
         return _Failure.of(answer)
     if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, (int, np.integer)):
-        return _Failure("illegal", f"answered {answer!r:.80} ({type(answer).__name__}), not an action")
+        return _Failure("illegal", f"answered {shortened(answer, 80, repr)} ({type(answer).__name__}), not an action")
     if answer == RESIGN and world.kind == "board":
         return _Failure("resign", "resigned")
     if not 0 <= answer < len(legal):
@@ -300,6 +305,7 @@ class MatchResult:
     agents: tuple[str, str]
     records: list[GameRecord]
     seconds: float
+    unrepeatable: tuple[str, ...] = ()  # of agents that do not play a game again as they did
 
     @property
     def env(self) -> str:
@@ -361,6 +367,8 @@ class MatchResult:
             "duplicate_games": self.duplicates,
             "seconds": round(self.seconds, 3),
         }
+        if self.unrepeatable:
+            document["unrepeatable"] = list(self.unrepeatable)
         if games % 2 and self.records and len(self.records[0].moves) == 1:
             document["note"] = f"odd number of games: {self.agents[0]} has the first seat once more"
         return document
@@ -375,12 +383,15 @@ def play_match(
     seed: int = 0,
     opening: int = 0,
     on_game: Callable[[GameRecord], None] | None = None,
+    isolation: Isolation | None = None,
 ) -> MatchResult:
     """Play ``games`` games between two agents, seats swapped in pairs on common seeds.
 
+    Agents given by name live in cells where ``isolation`` says so, by default those that are not ours.
     Raises UserError for unknown or unfit worlds and agents, before the first game.
     """
-    from elodrome.agents.registry import make_agent
+    from elodrome.agents.isolation.isolated import Isolated, seat_agent
+    from elodrome.arena.repeat import remarks_on
     from elodrome.envs.registry import make_env
 
     if games < 1:
@@ -388,9 +399,17 @@ def play_match(
     world = make_env(env) if isinstance(env, str) else env
     if world.players > 2:
         raise UserError(f"{world.id} has {world.players} seats; a match is between two agents")
-    pair = [make_agent(a, world) if isinstance(a, str) else a for a in (first, second)]
+    name = env if isinstance(env, str) else None
+    pair = [seat_agent(a, world, isolation, env=name) if isinstance(a, str) else a for a in (first, second)]
     labels = [a if isinstance(a, str) else type(a).__name__ for a in (first, second)]
     jobs = make_jobs(games, seed, players=world.players, opening=opening)
     start = time.perf_counter()
     records = play_games(world, pair, labels, jobs, on_game)
-    return MatchResult(world, (labels[0], labels[1]), records, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    unrepeatable = [
+        remark
+        for spec, agent in zip(labels, pair, strict=True)
+        if isinstance(agent, Isolated)
+        for remark in remarks_on(seat_agent(spec, world, isolation, env=name), spec, records, world)
+    ]
+    return MatchResult(world, (labels[0], labels[1]), records, seconds, tuple(unrepeatable))

@@ -20,8 +20,8 @@ from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from elodrome.agents.agent import Agent
+from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.agents.parts.threads import single_threaded
-from elodrome.agents.registry import make_agent
 from elodrome.arena.match import play_games
 from elodrome.arena.record import GameJob, GameRecord
 from elodrome.envs.game import World
@@ -39,11 +39,12 @@ Emit = Callable[[list[GameRecord]], None]
 
 @dataclass(frozen=True)
 class Roster:
-    """Who plays where: the world's name, the agents' specs and their labels in the tables."""
+    """Who plays where: the world's name, the agents' specs, their labels in the tables, and who lives in a cell."""
 
     env: str
     specs: tuple[str, ...]
     labels: tuple[str, ...]
+    isolation: Isolation = field(default_factory=Isolation)
 
 
 def load_agents(roster: Roster, world: World) -> list[Agent]:
@@ -51,7 +52,7 @@ def load_agents(roster: Roster, world: World) -> list[Agent]:
     agents = []
     for spec in roster.specs:
         try:
-            agents.append(make_agent(spec, world))
+            agents.append(seat_agent(spec, world, roster.isolation, env=roster.env))
         except BrokenAgent as error:
             named = str(error) if spec in str(error) else f"agent {spec!r} does not load: {error}"
             raise BrokenAgent(named) from error

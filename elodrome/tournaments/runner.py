@@ -18,9 +18,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.agents.parts.saved import CARD, WEIGHTS, find_saved
 from elodrome.agents.registry import commanded
 from elodrome.arena.record import GameRecord
+from elodrome.arena.repeat import remarks_on
 from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
@@ -33,7 +35,8 @@ SETTINGS = "tournament"  # the store's key of what a folder was started with
 
 class TournamentConfig(BaseModel):
     """What a tournament is. games is per pairing; opening None means the world's default (``default_opening``).
-    labels name the agents in the tables; by default they are the specs."""
+    labels name the agents in the tables; by default they are the specs. isolation: which of them live in cells, which
+    changes no game."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     env: str
@@ -43,6 +46,7 @@ class TournamentConfig(BaseModel):
     seed: int = 0
     opening: int | None = Field(default=None, ge=0)
     labels: tuple[str, ...] = ()
+    isolation: Isolation = Isolation()
 
     def names(self) -> tuple[str, ...]:
         """The labels in the tables."""
@@ -95,7 +99,7 @@ def run_tournament(
     meetings = pairings(config.format, len(labels))
     opening = default_opening(world) if config.opening is None else config.opening
     jobs = [pairing_jobs(world, labels, pair, config.games, config.seed, opening) for pair in meetings]
-    roster = Roster(config.env, config.agents, labels)
+    roster = Roster(config.env, config.agents, labels, config.isolation)
     go_on = command or resume_command(config, out, workers)
     if not out.exists():
         load_agents(roster, world)  # so that a misspelt name leaves no folder behind
@@ -131,6 +135,8 @@ def run_tournament(
                 len(wanted),
             ) from None
         records = [r for r in store.games(world.id) if r.id in wanted]
+        if todo:
+            remarks += unrepeatable(roster, world, records)
     if config.games % 2 and world.players > 1:
         remarks.append(
             f"odd number of games per pairing ({config.games}): of each pair, the one that comes first in the alphabet "
@@ -139,11 +145,22 @@ def run_tournament(
     return TournamentResult(len(kept) - len(done), len(records), records, remarks)
 
 
+def unrepeatable(roster: Roster, world: World, records: Sequence[GameRecord]) -> list[str]:
+    """Remarks on agents in cells that do not play a game again as they did."""
+    remarks = []
+    for spec, label in zip(roster.specs, roster.labels, strict=True):
+        if roster.isolation.wanted(spec, world):
+            fresh = seat_agent(spec, world, roster.isolation, env=roster.env)
+            remarks += remarks_on(fresh, label, records, world)
+    return remarks
+
+
 def resume_command(config: TournamentConfig, out: Path, workers: int) -> str:
     """The command line that goes on with a tournament."""
     words = ["elodrome", "tournament", "run", "--env", config.env, "--agents", ",".join(config.agents)]
     words += ["--format", config.format, "--games", str(config.games), "--seed", str(config.seed)]
     words += [] if config.opening is None else ["--opening", str(config.opening)]
+    words += config.isolation.words()
     return shlex.join([*words, "--workers", str(workers), "--out", str(out), "--resume"])
 
 

@@ -295,7 +295,7 @@ def test_the_whole_group_ends_though_it_ignores_sigterm(fake, tmp_path: Path) ->
     start = time.monotonic()
     engine.close()
     assert not engine.alive
-    assert not alive(engine._process.pid)
+    assert not alive(engine._program.pid)
     assert gone(child)
     assert time.monotonic() - start < 5
 

@@ -1,8 +1,8 @@
 """The Go Text Protocol, version 2 (G. Farnebäck, 2002): names of points, and an engine as an untrusted process.
 
-An engine runs in a process group of its own with a limit on its memory. Every answer has a deadline and a largest
+An engine runs under a supervisor (``isolation``), with a limit on its memory. Every answer has a deadline and a largest
 size, and whatever an engine does wrong ends as one of three errors: ``Refused`` (it said no), ``EngineFailure`` (it
-crashed, or what it wrote is no answer) and ``TimeoutError``. After the latter two the whole group is gone.
+crashed, or what it wrote is no answer) and ``TimeoutError``. After the latter two it is gone with all that it started.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import re
 import selectors
 import shlex
 import shutil
-import signal
-import subprocess
 import time
 import weakref
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from elodrome.agents.isolation.process import Program
 from elodrome.envs.game import Game
 from elodrome.errors import UserError
 
@@ -31,7 +30,6 @@ _PATIENCE = 0.5  # seconds between asking a process to end and making it
 _INSTALL = {"gnugo": "Debian's package gnugo", "pachi": "Debian's package pachi"}
 # Debian puts games where root's PATH does not look.
 _GAMES = ("/usr/games", "/usr/local/games")
-_LIMITED = 'ulimit -c 0; ulimit -v "$0" && exec "$@"'
 
 
 class Refused(Exception):
@@ -86,23 +84,15 @@ def program(command: str) -> list[str]:
 
 
 class Engine:
-    """One running engine. ``memory`` is the largest address space in MiB (0: no limit)."""
+    """One running engine. ``memory`` is the most that it may hold in MiB (0: no limit)."""
 
     def __init__(self, words: Sequence[str], memory: int = 0) -> None:
-        limited = ["/bin/sh", "-c", _LIMITED, str(memory * 1024)] if memory else []
         try:
-            self._process = subprocess.Popen(
-                [*limited, *words],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            self._program = Program(words, memory=memory)
         except OSError as error:
             raise EngineFailure(f"cannot be started: {error.strerror}") from error
-        pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
-        self._in, self._out, self._err = (pipe.fileno() for pipe in pipes if pipe)
+        pipes = (self._program.input, self._program.output, self._program.complaints)
+        self._in, self._out, self._err = (pipe.fileno() for pipe in pipes)
         for pipe in (self._in, self._out, self._err):
             os.set_blocking(pipe, False)
         self._selector = selectors.DefaultSelector()
@@ -111,7 +101,7 @@ class Engine:
         self._buffer = b""
         self._complaint = b""  # the last that it wrote to its stderr
         self._asked = 0
-        self._close = weakref.finalize(self, _end, self._process, self._selector)
+        self._close = weakref.finalize(self, _end, self._program, self._selector)
 
     @property
     def alive(self) -> bool:
@@ -135,7 +125,7 @@ class Engine:
     def close(self, patience: float = _PATIENCE) -> None:
         """End the engine and all its children: by closing its input, by SIGTERM, by SIGKILL."""
         if self._close.detach():
-            _end(self._process, self._selector, patience)
+            _end(self._program, self._selector, patience)
 
     def _ask(self, command: str, seconds: float) -> str:
         deadline = time.monotonic() + seconds
@@ -161,7 +151,7 @@ class Engine:
                 half = f", only {_shown(self._buffer)}" if self._buffer.strip() else ""
                 raise TimeoutError(f"no answer to {command!r} within {seconds:g} s{half}")
             # In slices, as a child may hold the pipe open after the engine itself has died.
-            if not self._pump(min(left, 0.2), command) and _exit(self._process.pid, 0.0):
+            if not self._pump(min(left, 0.2), command) and self._program.ending():
                 while self._pump(0.0, command):
                     pass
                 if b"\n\n" not in self._buffer:
@@ -200,7 +190,7 @@ class Engine:
         with suppress(OSError, KeyError):
             for _ in self._selector.select(0.05):
                 self._complaint = (self._complaint + os.read(self._err, _READ))[-400:]
-        ending = _exit(self._process.pid, _PATIENCE) or "closed its output"
+        ending = self._program.ending(_PATIENCE) or "closed its output"
         lines = self._complaint.decode("utf-8", "replace").strip().splitlines()
         return EngineFailure(f"{ending} at {command!r}" + (f": {lines[-1][:200]}" if lines else ""))
 
@@ -209,32 +199,6 @@ def _shown(data: bytes) -> str:
     return repr(data[:60].decode("utf-8", "replace"))
 
 
-def _exit(pid: int, patience: float) -> str:
-    """How a child of ours ended, in words, after at most ``patience`` seconds; empty while it runs. It is not reaped,
-    so that its number, which is its group's, stays taken."""
-    until = time.monotonic() + patience
-    while True:
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is not None:
-            if ended.si_code == os.CLD_EXITED:
-                return f"exited with code {ended.si_status}"
-            return f"was killed by {signal.Signals(ended.si_status).name}"
-        if time.monotonic() >= until:
-            return ""
-        time.sleep(0.01)
-
-
-def _end(process: subprocess.Popen[bytes], selector: selectors.BaseSelector, patience: float = _PATIENCE) -> None:
+def _end(program: Program, selector: selectors.BaseSelector, patience: float = _PATIENCE) -> None:
     selector.close()
-    if process.stdin:
-        process.stdin.close()
-    if not _exit(process.pid, patience):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        _exit(process.pid, _PATIENCE)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # children too, whether or not the engine itself has gone
-    process.wait()
-    for pipe in (process.stdout, process.stderr):
-        if pipe:
-            pipe.close()
+    program.close(patience)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.agents.agent import RESIGN, Agent, Evaluation, Positions
-from elodrome.agents.registry import make_agent
+from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.arena.ui.advice import Choice, choices, opinion_of
 from elodrome.arena.ui.archive import Archive, snapshot
 from elodrome.arena.ui.counsel import Counsel, Tone
@@ -51,8 +51,9 @@ class Director:
         overlay: bool = False,
         paused: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        isolation: Isolation | None = None,
     ) -> None:
-        self.session, self.archive, self.clock = session, archive, clock
+        self.session, self.archive, self.clock, self.isolation = session, archive, clock, isolation
         self.paused = paused
         self.pace = 2
         self.thinker, self.clerk = Thinker("elodrome agent"), Thinker("elodrome clerk")
@@ -357,9 +358,9 @@ class Director:
             return
         self._fresh()
         self._waking = True
-        world = self.session.world
+        world, isolation = self.session.world, self.isolation
         self.say(f"waking {spec} ...")
-        self.thinker.submit(self.ticket, "agent", lambda: (index, spec, make_agent(spec, world)))
+        self.thinker.submit(self.ticket, "agent", lambda: (index, spec, seat_agent(spec, world, isolation)))
 
     def _place(self) -> int:
         """Whose place a newly chosen opponent takes."""

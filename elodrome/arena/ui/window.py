@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elodrome.agents.registry import make_agent
+from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.arena.ui import theme
 from elodrome.arena.ui.advice import strongest
 from elodrome.arena.ui.archive import Archive, go_on
@@ -267,20 +267,28 @@ class Window:
         pygame.image.save(self.surface, str(file))
 
 
-def play(world: World, opponent_spec: str | None = None, seat: int = 0, *, seed: int | None = None) -> None:
+def play(
+    world: World,
+    opponent_spec: str | None = None,
+    seat: int = 0,
+    *,
+    seed: int | None = None,
+    isolation: Isolation | None = None,
+) -> None:
     """Open a window on a game of a person in ``seat`` against an agent; an open game against it goes on.
 
     Without an opponent the strongest that ships or needs no training sits down. In a solo world the person plays alone,
-    and the "opponent" is the agent whose values are drawn. Raises UserError for a bad seat, agent or world.
+    and the "opponent" is the agent whose values are drawn. ``isolation`` says which agents live in cells. Raises
+    UserError for a bad seat, agent or world.
     """
     if not 0 <= seat < world.players:
         raise UserError(f"seat {seat} is none of {world.id}: choose 0 to {world.players - 1}")
     spec = opponent_spec or strongest(world)[0]
-    other = Driver(HUMAN) if spec == HUMAN else Driver(spec, make_agent(spec, world))
+    other = Driver(HUMAN) if spec == HUMAN else Driver(spec, seat_agent(spec, world, isolation))
     session = Session(world, [Driver(HUMAN), *([other] * max(world.players - 1, 1))], rotation=0, seed=seed)
     session.rotation = -seat % len(session.drivers)
     archive = Archive(world)
-    director = Director(session, archive)
+    director = Director(session, archive, isolation=isolation)
     if seed is None:
         kept = archive.unfinished(tuple(d.label for d in session.drivers))
         if kept is not None and kept.rotation == session.rotation and go_on(session, kept):
@@ -288,12 +296,13 @@ def play(world: World, opponent_spec: str | None = None, seat: int = 0, *, seed:
     Window(director).run()
 
 
-def watch(world: World, specs: Sequence[str], *, seed: int | None = None) -> None:
+def watch(world: World, specs: Sequence[str], *, seed: int | None = None, isolation: Isolation | None = None) -> None:
     """Open a window on agents at play: one for each seat (one alone plays all; in a solo world the second waits for
     its turn, S changes them). Raises UserError for an agent that does not fit."""
     if not 1 <= len(specs) <= max(world.players, 2):
         raise UserError(f"{world.id} has {world.players} seats; name 1 to {max(world.players, 2)} agents")
-    given = [Driver(spec, make_agent(spec, world)) for spec in specs]
+    given = [Driver(spec, seat_agent(spec, world, isolation)) for spec in specs]
     count = world.players if world.players > 1 else len(given)
     drivers = [given[i % len(given)] for i in range(count)]
-    Window(Director(Session(world, drivers, seed=seed), Archive(world), overlay=True)).run()
+    session = Session(world, drivers, seed=seed)
+    Window(Director(session, Archive(world), overlay=True, isolation=isolation)).run()

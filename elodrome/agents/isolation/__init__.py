@@ -1,0 +1,1 @@
+"""Programs and agents that are not trusted: each in processes of its own, with bounds, and gone when we are."""

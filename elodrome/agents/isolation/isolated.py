@@ -1,0 +1,187 @@
+"""An agent that is not trusted, in a cell of its own: it may hang, crash, eat memory or flood, and loses that game.
+
+The arena sees an agent like any other. Behind it stands a process under a supervisor, with a bound on its time to load,
+its time for a move, its memory and what it prints; one that breaks a bound is ended with all that it started, and a
+fresh one plays on. A batch crosses as one message; the answers come through shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from elodrome.agents.agent import Agent, Config, Evaluation, Failure, Positions
+from elodrome.agents.isolation.cell import SHARED, UNANSWERED
+from elodrome.agents.isolation.keeper import Cell, Limits, Printed
+from elodrome.agents.parts.saved import find_saved, read_card
+from elodrome.agents.registry import GROUP, builtin, commanded, make_agent, make_config
+from elodrome.envs.game import Words, World
+from elodrome.envs.registry import parse_options
+from elodrome.errors import UserError
+from elodrome.plugins import discover
+
+HOPELESS = 8  # failures in a row, each of a fresh process, after which the games at hand are lost without asking
+BATCH_MOVES = 8  # moves' time that a batch may take whose agent answers all at once
+
+
+class Isolation(Config):
+    """Which agents live in cells: all (True), none (False), or those that are not ours (None); and their limits."""
+
+    isolate: bool | None = None
+    limits: Limits = Limits()
+
+    @classmethod
+    def parse(cls, isolate: bool | None = None, limits: str = "") -> Isolation:
+        """From the command line: ``--isolate`` and ``--limits seconds=5,load=60,memory=4096``. Raises UserError."""
+        found: Any = make_config("--limits", Isolated, parse_options("--limits", limits))
+        return cls(isolate=isolate, limits=found)
+
+    def words(self) -> list[str]:
+        """The options of the command line that ask for the same."""
+        words = [] if self.isolate is None else ["--isolate" if self.isolate else "--no-isolate"]
+        changed = self.limits.model_dump(exclude_defaults=True)
+        return words + (["--limits", ",".join(f"{k}={v:g}" for k, v in changed.items())] if changed else [])
+
+    def wanted(self, spec: str, world: World) -> bool:
+        """Whether the agent that ``spec`` names lives in a cell. Nothing of it is loaded to find out."""
+        if commanded(spec):  # a program of its own already
+            return False
+        return foreign(spec, world) if self.isolate is None else self.isolate
+
+
+def foreign(spec: str, world: World) -> bool:
+    """Whether a spec names code from a file or a plugin."""
+    if ".py:" in spec:
+        return True
+    saved = find_saved(spec, world)
+    kind = read_card(saved[0]).kind if saved else spec.partition(":")[0]
+    return kind not in builtin() and kind in discover(GROUP)
+
+
+def seat_agent(spec: str, world: World, isolation: Isolation | None = None, *, env: str | None = None) -> Agent:
+    """The agent that ``spec`` names, in a cell where ``isolation`` (by default: agents that are not ours) asks for it.
+
+    ``env`` is the name by which the world is made again in the cell, by default its id. Raises as ``make_agent`` does.
+    """
+    isolation = isolation or Isolation()
+    if isolation.wanted(spec, world):
+        return Isolated(spec, world, isolation.limits, env=env)
+    return make_agent(spec, world)
+
+
+class Isolated(Agent):
+    """The agent behind ``spec``, in a cell. Raises UserError or BrokenAgent when it does not load in time."""
+
+    config_class = Limits
+
+    def __init__(self, spec: str, world: World, limits: Limits | None = None, *, env: str | None = None) -> None:
+        super().__init__(world, limits)
+        self.spec, self.env, self.limits = spec, env or world.id, limits or Limits()
+        self._fruitless = 0
+        self._forgotten = True  # nothing to forget yet
+        self._printed = Printed(spec)
+        self._cell = self._start()
+        self.stateful, self.lanes = self._cell.stateful, min(self._cell.lanes, SHARED - 1)
+        self._width = self.lanes
+
+    def act(self, positions: Positions) -> Sequence[Any]:
+        """One answer for each position; a Failure where there is none."""
+        answers: list[Any] = [None] * len(positions)
+        waiting = np.arange(len(positions))
+        while len(waiting):
+            asked = waiting[: self._width]
+            found, failure, blamed = self._ask(positions.take(asked))
+            for i, answer in found.items():
+                answers[asked[i]] = answer
+            if found:
+                self._fruitless, self._width = 0, min(2 * self._width, self.lanes)
+            if failure is not None:
+                self._fruitless += 1
+                if blamed is None and len(asked) > 1:  # one of a batch: smaller ones find out which
+                    self._width = max(1, len(asked) // 8)
+                else:
+                    answers[asked[blamed or 0]] = failure
+            waiting = np.array([i for i in waiting if answers[i] is None], np.int64)
+            if self._fruitless >= HOPELESS:
+                for rest in waiting:
+                    answers[rest] = Failure("crash", f"not asked again after {HOPELESS} failures in a row: {failure}")
+                break
+        return answers
+
+    def evaluate(self, positions: Positions) -> Evaluation | None:
+        try:
+            cell = self._ready()
+            header, arrays = cell.exchange({"do": "evaluate"}, positions, self.limits.seconds)
+        except (Failure, UserError):
+            return None
+        policy, value = arrays.get("policy"), arrays.get("value")
+        if "trouble" in header or policy is None or policy.shape != positions.legal.shape:
+            return None
+        return Evaluation(policy, value if value is not None and value.shape == policy.shape[:1] else None)
+
+    def forget(self) -> None:
+        self._forgotten, self._fruitless = False, 0
+
+    def ended(self, game: int, state: Words, returns: Sequence[float]) -> str:
+        if not self._cell.alive:
+            return ""
+        order = {"do": "ended", "game": game, "returns": [float(r) for r in returns]}
+        try:
+            header, _ = self._cell.exchange(order, {"state": state}, self.limits.seconds)
+        except Failure as error:
+            return str(error)
+        return str(header.get("remark", ""))[:1000]
+
+    def close(self) -> None:
+        """End its processes."""
+        self._cell.close()
+
+    # The cell
+
+    def _start(self) -> Cell:
+        return Cell(self.spec, self.env, self.limits, self._printed)
+
+    def _ready(self) -> Cell:
+        """A cell that lives. Raises UserError when a fresh one does not start."""
+        if not self._cell.alive:
+            self._cell = self._start()
+        return self._cell
+
+    def _ask(self, positions: Positions) -> tuple[dict[int, Any], Failure | None, int | None]:
+        """Answers by index, and where the cell has failed: how, and the index of the position that is to blame, None
+        where that is not known."""
+        count = len(positions)
+        try:
+            cell = self._ready()
+        except UserError as error:
+            return {}, Failure("crash", f"does not start again: {error}"), 0
+        order = {"do": "act", "forget": not self._forgotten}
+        self._forgotten = True
+        moves = 1 if cell.one_by_one else min(count, BATCH_MOVES)
+        cell.board[: count + 1] = UNANSWERED
+        cell.board[0] = 0
+        failure, troubles = None, {}
+        try:
+            header, _ = cell.exchange(order, positions, moves * self.limits.seconds, self.limits.seconds)
+            troubles = header.get("troubles", {})
+        except Failure as error:
+            failure = error
+        words = cell.board[: count + 1].tolist()
+        found: dict[int, Any] = {i: word for i, word in enumerate(words[1:]) if word != UNANSWERED}
+        if failure is None:
+            for i in range(count):
+                if i not in found:
+                    found[i] = _trouble(troubles.get(str(i)))
+            return found, None, None
+        begun = words[0] - 1
+        return found, failure, begun if 0 <= begun < count and begun not in found else None
+
+
+def _trouble(said: Any) -> Failure:
+    """A failure that the cell tells of."""
+    match said:
+        case ["illegal" | "crash" | "time-out" as kind, str(reason)]:
+            return Failure(kind, reason[:1000])
+    return Failure("crash", "gave no answer")
