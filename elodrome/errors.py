@@ -56,11 +56,10 @@ def told(error: BaseException) -> str:
 
 
 def _origin(error: BaseException) -> str:
-    """FILE:LINE of the innermost code that is neither ours nor a library's; else of the innermost of all."""
+    """FILE:LINE of the innermost code that is neither ours nor a library's; nothing where there is none."""
     from traceback import walk_tb
 
     libraries = (str(Path(__file__).parent), sys.prefix, sys.base_prefix)
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
     theirs = [frame for frame in frames if not frame[0].startswith(libraries) and not frame[0].startswith("<")]
-    file, line = (theirs or frames or [("", 0)])[-1]
-    return f"{Path(file).name}:{line}" if file else ""
+    return f"{Path(theirs[-1][0]).name}:{theirs[-1][1]}" if theirs else ""

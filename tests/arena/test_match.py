@@ -1,6 +1,7 @@
 """Matches against agents that misbehave in every way (FAULTS 11, 12, 19-22, 27, 28), and against exact numbers."""
 
 import random
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_an_agent_that_raises_loses_that_game_only() -> None:
     result = against(Shaky(WORLD), 12)
     crashed = [index for index, r in enumerate(result.records) if r.termination == "crash"]
     assert crashed == [0, 4, 8]
-    assert result.records[0].reason == "RuntimeError: out of ideas"
+    assert re.fullmatch(r"RuntimeError: out of ideas \(test_match\.py:\d+\)", result.records[0].reason)
     assert result.records[0].scores == (0.0, 1.0)
     assert result.summary()["failures"] == {"Shaky": {"RuntimeError: out of ideas": 3}}
 

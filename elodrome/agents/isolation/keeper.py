@@ -13,7 +13,7 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from pydantic import Field
@@ -83,7 +83,7 @@ class Cell:
         self.selector = selectors.DefaultSelector()
         self.selector.register(ours, selectors.EVENT_READ)
         self.selector.register(self.output, selectors.EVENT_READ)
-        self._end = weakref.finalize(self, _end, self.program, self.selector, ours)
+        self._end = weakref.finalize(self, _end, self.program, self.selector, ours, self.dump)
         try:
             ready, _ = self.exchange({"spec": spec, "env": env}, {}, limits.load)
         except Failure as error:
@@ -116,16 +116,22 @@ class Cell:
             self.channel.settimeout(seconds)
             send(self.channel, order, arrays)
             return receive(lambda count: self._take(count, clock))
-        except TimeoutError:
-            failure = Failure("time-out", f"no answer within {clock.allowed:g} s{self._where()}")
-        except Garbled as error:
-            failure = Failure("crash", f"sent what is no answer: {error}")
-        except (EOFError, OSError):
-            failure = Failure("crash", self._died())
-        except Failure as error:
-            failure = error
-        self.close()
-        raise failure
+        except (TimeoutError, Garbled, EOFError, OSError, Failure) as error:
+            raise self._failure(error, clock) from None
+        finally:
+            if clock.failed:
+                self.close()
+
+    def _failure(self, error: Exception, clock: Clock) -> Failure:
+        """What an exchange that failed means for the game."""
+        clock.failed = True
+        if isinstance(error, Failure):
+            return error
+        if isinstance(error, TimeoutError):
+            return Failure("time-out", f"no answer within {clock.allowed:g} s{self._where()}")
+        if isinstance(error, Garbled):
+            return Failure("crash", f"sent what is no answer: {error}")
+        return Failure("crash", self._died())
 
     def _take(self, count: int, clock: Clock) -> bytearray:
         data = bytearray()
@@ -189,6 +195,7 @@ class Clock:
     def __init__(self, board: Any, seconds: float, move: float | None) -> None:
         self.board, self.allowed, self.move = board, seconds, move
         self.begun, self.since = 0, time.monotonic()
+        self.failed = False
 
     def slice(self) -> float:
         """How long to wait before looking again."""
@@ -202,9 +209,10 @@ class Clock:
         return time.monotonic() - self.since >= self.allowed
 
 
-def _end(program: Program, selector: selectors.BaseSelector, channel: socket.socket) -> None:
+def _end(program: Program, selector: selectors.BaseSelector, channel: socket.socket, dump: IO[bytes]) -> None:
     selector.close()
     channel.close()
+    dump.close()
     program.close(CLOSING)
 
 

@@ -85,7 +85,7 @@ class Program:
     def tell_where(self) -> None:
         """Have a program that listens to SIGUSR1 say what it is doing."""
         with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGUSR1)
+            os.kill(self._process.pid, signal.SIGUSR1)
 
     def close(self, patience: float) -> None:
         """End it and all its children: by the end of its input, after ``patience`` seconds by SIGTERM, by SIGKILL."""

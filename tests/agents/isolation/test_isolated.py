@@ -1,0 +1,208 @@
+"""Agents in cells (FAULTS 13-16, 19, 21-23, 42, 47): each mischief costs its game, with the reason; nothing else."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from elodrome import make_env, play_match
+from elodrome.agents.agent import Positions
+from elodrome.agents.isolation.isolated import Isolated, Isolation, foreign, seat_agent
+from elodrome.agents.isolation.keeper import Limits
+from elodrome.errors import BrokenAgent, UserError
+
+FILE = Path(__file__).with_name("rogues.py")
+WORLD = make_env("tic_tac_toe")
+GAMES = 8
+QUICK = Isolation(limits=Limits(seconds=2.0, memory=1024))
+OPEN = Isolation(isolate=False)
+
+
+def spec(name: str) -> str:
+    return f"{FILE}:{name}"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.fixture
+def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Numbers of processes that rogues leave behind."""
+    file = tmp_path / "pids"
+    file.touch()
+    monkeypatch.setenv("ROGUES", str(file))
+    return lambda: [int(line) for line in file.read_text().split()]
+
+
+FAULTS = {
+    "Loop": ("time-out", r"no answer within 2 s \(rogues\.py:\d+ in mischief\)"),
+    "Sleep": ("time-out", r"no answer within 2 s \(rogues\.py:\d+ in mischief\)"),
+    "Lock": ("time-out", r"no answer within 2 s \(rogues\.py:\d+ in mischief\)"),
+    "Segfault": ("crash", r"was killed by SIGSEGV \(rogues\.py:\d+ in mischief\)"),
+    "Exit": ("crash", r"exited with code 3"),
+    "SysExit": ("crash", r"SystemExit: enough \(rogues\.py:\d+\)"),
+    "Eater": ("crash", r"MemoryError: .* \(rogues\.py:\d+\)"),
+    "Nibbler": ("crash", r"used more than 1024 MiB of memory"),
+    "Crowd": ("crash", r"started more than 64 processes"),
+    "Flood": ("crash", r"printed more than 16 MiB \(rogues\.py:\d+ in mischief\)"),
+    "Unspeakable": ("crash", r"Silent: <Silent whose text raises ValueError> \(rogues\.py:\d+\)"),
+    "Odd": ("illegal", r"answered 'e4' \(str\), not an action"),
+    "Huge": ("illegal", r"answered a number of more than 62 bits, not an action"),
+    "Hanging": ("time-out", r"no answer within 2 s \(rogues\.py:\d+ in act\)"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_mischief_costs_its_game_and_the_others_are_played(name: str) -> None:
+    kind, words = FAULTS[name]
+    limits = Limits(seconds=2.0, memory=8192 if name == "Crowd" else 1024)
+    result = play_match("tic_tac_toe", spec(name), "random", GAMES, isolation=Isolation(limits=limits))
+    troubled = [index for index, record in enumerate(result.records) if record.culprit is not None]
+    assert troubled == [1]
+    record = result.records[1]
+    assert record.termination == kind
+    assert record.agents[record.culprit or 0] == spec(name)
+    assert re.fullmatch(words, record.reason), record.reason
+    if name not in ("Odd", "Huge", "Hanging"):  # the rest went as without the mischief
+        fair = play_match("tic_tac_toe", spec("Fair"), "random", GAMES, isolation=QUICK)
+        assert [r.moves for r in result.records[2:]] == [r.moves for r in fair.records[2:]]
+
+
+@pytest.mark.parametrize("name", ["Bomb", "Deaf"])
+def test_all_that_it_started_ends_with_it(name: str, pids) -> None:
+    result = play_match("tic_tac_toe", spec(name), "random", GAMES, isolation=QUICK)
+    assert [r.termination for r in result.records].count("time-out") == 1
+    assert len(pids()) == (51 if name == "Bomb" else 2)
+    assert not [pid for pid in pids() if alive(pid)]
+
+
+def test_what_it_sends_in_place_of_an_answer_is_read_with_bounds() -> None:
+    record = play_match("tic_tac_toe", spec("Garbler"), "random", GAMES, isolation=QUICK).records[1]
+    assert record.termination == "crash"
+    assert record.reason.startswith("sent what is no answer")
+
+
+def test_it_reaches_nothing_that_is_shared() -> None:
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    result = play_match("tic_tac_toe", spec("Saboteur"), "random", GAMES, isolation=QUICK)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+    assert {r.termination for r in result.records} <= {"win", "draw"}
+
+
+@pytest.mark.parametrize("name", ["Fair", "FairBatch", "Rememberer"])
+@pytest.mark.parametrize("env", ["tic_tac_toe", "cliff_walking", "rock_paper_scissors:rounds=3", "token_mdp"])
+def test_the_games_are_the_same_in_a_cell_and_outside(name: str, env: str) -> None:
+    inside, outside = (play_match(env, spec(name), "random", 6, seed=3, isolation=i) for i in (QUICK, OPEN))
+    assert inside.records == outside.records
+
+
+def test_a_foreign_world_is_made_again_in_the_cell() -> None:
+    inside, outside = (
+        play_match("gymnasium:FrozenLake-v1", spec("Fair"), "random", 4, isolation=i) for i in (QUICK, OPEN)
+    )
+    assert inside.records == outside.records
+
+
+def test_an_agent_that_never_answers_is_not_asked_for_ever() -> None:
+    result = play_match("tic_tac_toe", spec("Hopeless"), "random", 64, isolation=QUICK)
+    assert {r.termination for r in result.records} == {"crash"}
+    reasons = {r.reason for r in result.records}
+    assert "exited with code 1" in reasons
+    assert any(r.startswith("not asked again after 8 failures in a row") for r in reasons)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Stubborn", r"does not load: no answer within 2 s \(rogues\.py:\d+ in __init__\)"),
+        ("Quitter", r"fails to load: SystemExit: 0 \(rogues\.py:\d+\)"),
+        ("Nobody", "unknown name 'Nobody'"),
+        ("Configured:strenth=2", "has no option 'strenth'; did you mean 'strength'"),
+    ],
+)
+def test_what_does_not_load_is_named_before_the_first_game(name: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Isolated(spec(name), WORLD, Limits(load=2.0))
+
+
+def test_one_that_is_not_repeatable_is_named() -> None:
+    result = play_match("tic_tac_toe", spec("Counter"), "random", GAMES, isolation=QUICK)
+    assert [r.partition(" is not repeatable")[0] for r in result.summary()["unrepeatable"]] == [spec("Counter")]
+    assert "unrepeatable" not in play_match("tic_tac_toe", spec("Fair"), "random", GAMES, isolation=QUICK).summary()
+
+
+def test_who_lives_in_a_cell() -> None:
+    assert foreign(spec("Fair"), WORLD)
+    assert not foreign("minimax", WORLD)
+    assert isinstance(seat_agent(spec("Fair"), WORLD), Isolated)
+    assert not isinstance(seat_agent(spec("Fair"), WORLD, OPEN), Isolated)
+    assert not isinstance(seat_agent("random", WORLD), Isolated)
+    ours = seat_agent("minimax", WORLD, Isolation(isolate=True))
+    assert isinstance(ours, Isolated)
+    given = Positions.at(_opened(), np.zeros(1, np.int64), np.ones(1, np.uint64))
+    thought, plain = ours.evaluate(given), seat_agent("minimax", WORLD).evaluate(given)
+    assert thought is not None and plain is not None
+    assert (thought.policy == plain.policy).all() and (thought.value == plain.value).all()
+
+
+def _opened():
+    table = WORLD.table(1)
+    table.reset(np.zeros(1, np.int64), np.ones(1, np.uint64))
+    return table
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seconds=0", "seconds=0"),
+        ("second=1", "no option 'second'; did you mean 'seconds'"),
+        ("seconds=NaN", "seconds=nan"),
+        ("memory=1.5", "memory=1.5"),
+    ],
+)
+def test_bad_limits_are_one_line(text: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Isolation.parse(None, text)
+
+
+def test_options_that_ask_for_the_same() -> None:
+    for isolation in (Isolation(), QUICK, OPEN):
+        words = isolation.words()
+        limits = words[words.index("--limits") + 1] if "--limits" in words else ""
+        assert Isolation.parse(isolation.isolate, limits) == isolation
+
+
+def test_a_cell_ends_when_we_are_killed(pids, tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from elodrome import make_env; from elodrome.agents.isolation.isolated import Isolated\n"
+        f"agent = Isolated({spec('Fair')!r}, make_env('tic_tac_toe'))\n"
+        "print(agent._cell.program.pid, flush=True); time.sleep(1000)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    supervisor = int(process.stdout.readline())
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    assert children
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    until = time.monotonic() + 5
+    while any(map(alive, (supervisor, *map(int, children)))) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not any(map(alive, (supervisor, *map(int, children))))
+
+
+def test_a_broken_agent_is_a_broken_agent() -> None:
+    with pytest.raises(BrokenAgent):
+        Isolated(f"{FILE}:Rogue:x=1:", WORLD, Limits(load=5.0))
