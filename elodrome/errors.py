@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
     """Bad input from outside. The message says what was wrong and what would be right."""
+
+
+class BadOption(UserError, TypeError):
+    """An option that a world does not take, or a value of the wrong kind: libraries that probe wait for a TypeError."""
 
 
 class IllegalAction(UserError):
@@ -16,6 +21,10 @@ class IllegalAction(UserError):
 
 class BrokenAgent(UserError):
     """A saved agent or plugin that cannot be used. The message names the file or plugin and the trouble."""
+
+
+class BrokenWorld(UserError):
+    """A world whose rules cannot be compiled or must not run. The message names the rule or world and the trouble."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
@@ -30,6 +39,14 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
     """The error for a name that is not on the list."""
     return UserError(f"unknown {what} {name!r}{nearest(name, choices)}")
+
+
+def place(error: BaseException) -> str:
+    """``" (file.py, line 7)"``: where an exception was raised, or nothing where it was not."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return f" ({Path(at.tb_frame.f_code.co_filename).name}, line {at.tb_lineno})" if at is not None else ""
 
 
 class Diverged(UserError):

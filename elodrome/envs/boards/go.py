@@ -258,6 +258,7 @@ def go(size: int = 9, komi: float | None = None) -> Game:
         max_steps=3 * cells,
         kind="board",
         zero_sum=True,
+        terminal_rewards=True,
         summary=f"{size} x {size}, komi {points:g}, area scoring, positional superko",
         source="notes 4.5; J. Tromp and B. Taylor, The game of Go, with suicide forbidden",
         action_names=(*(f"{_LETTERS[a % size]}{size - a // size}" for a in range(cells)), "pass"),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs.engine import STROLL, random_rows
-from elodrome.envs.game import Game, Look, Words, compiled, no_chance, pack_floats, rule
+from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, pack_floats, rule
 from elodrome.envs.gridworlds.maps import NAMED, Map, options_of, read_map
 from elodrome.envs.intrinsics import real
 from elodrome.envs.signatures import I8, WORDS
@@ -314,14 +314,26 @@ class _Drawing:
         grid[self.marker(state)] = "@"
         return "\n".join("".join(line) for line in grid)
 
+    def cells(self, state: Words) -> Words:
+        """What lies where; the agent is not drawn in."""
+        return self.codes
+
     def look(self) -> Look:
         """For windows: the map's cells and the agent's place; a click means nothing."""
         return Look(
             self.chart.rows,
             self.chart.columns,
-            lambda state: self.codes,
-            lambda row, column, legal: -1,
-            lambda state, action: None,
+            self.cells,
+            _no_action,
+            _no_cell,
             marker=self.marker,
             style="map",
         )
+
+
+def _no_action(row: int, column: int, legal: Mask) -> int:
+    return -1
+
+
+def _no_cell(state: Words, action: int) -> None:
+    return None

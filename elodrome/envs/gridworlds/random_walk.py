@@ -69,6 +69,7 @@ def random_walk(states: int = 19) -> Game:
         state_words=1,
         max_steps=max(1000, 10 * states * states),
         kind="gridworld",
+        terminal_rewards=True,
         summary=f"{states} states in a row",
         source="notes 2.4; Sutton & Barto, examples 6.2 and 7.1",
         action_names=("left", "right"),

@@ -140,6 +140,7 @@ def matrix_game(
         kind="matrix",
         zero_sum=players > 1 and bool(np.allclose(table.sum(-1), 0, atol=1e-12)),
         simultaneous=players > 1,
+        terminal_rewards=rounds == 1,
         return_range=(float(table.min() * rounds), float(table.max() * rounds)),
         summary=summary or f"{' x '.join(map(str, counts))} payoffs",
         source=source or "notes 4.6",

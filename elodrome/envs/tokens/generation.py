@@ -232,6 +232,7 @@ def token_mdp(
         max_steps=horizon,
         kind="tokens",
         return_range=(0.0, 1.0),
+        terminal_rewards=True,
         summary=f"token generation, reward: {reward}",
         source="notes 5.2.1, definition 5.1",
         action_names=(*(str(a) for a in range(content)), "EOS"),

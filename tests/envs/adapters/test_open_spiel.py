@@ -9,7 +9,7 @@ from elodrome import make_env
 from elodrome.agents.random import Random
 from elodrome.arena.match import make_jobs, play_games
 from elodrome.arena.record import replay
-from elodrome.envs.adapters.open_spiel import spiel_game
+from elodrome.envs.adapters.spiel import spiel_game
 from elodrome.envs.game import World
 from elodrome.envs.registry import BUILTIN
 from elodrome.errors import IllegalAction, UserError
