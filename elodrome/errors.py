@@ -41,6 +41,15 @@ def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
     return UserError(f"unknown {what} {name!r}{nearest(name, choices)}")
 
 
+def shown(value: object, most: int = 60) -> str:
+    """A value as text for a message: cut where it is long; its type where it cannot be written."""
+    try:
+        text = repr(value)
+    except Exception:
+        return f"a {type(value).__name__} that cannot be written"
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def place(error: BaseException) -> str:
     """``" (file.py, line 7)"``: where an exception was raised, or nothing where it was not."""
     at = error.__traceback__

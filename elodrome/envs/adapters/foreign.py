@@ -16,7 +16,7 @@ from gymnasium import spaces
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.envs.registry import parse_options
 from elodrome.envs.table import Rows, Table
-from elodrome.errors import BadOption, UserError
+from elodrome.errors import BadOption, UserError, shown
 from elodrome.seeding import U64, mix64
 
 STEPS_WITHOUT_LIMIT = 10_000  # max_steps where a foreign environment states none; the option max_steps overrides it
@@ -48,7 +48,7 @@ def step_limit(options: dict[str, Any]) -> int:
     """Takes ``max_steps`` out of the options. Raises BadOption when it is not a whole number from 1 to MOST_STEPS."""
     limit = options.pop("max_steps", STEPS_WITHOUT_LIMIT)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_STEPS:
-        raise BadOption(f"max_steps must be a whole number from 1 to {MOST_STEPS}, not {limit!r}")
+        raise BadOption(f"max_steps must be a whole number from 1 to {MOST_STEPS}, not {shown(limit)}")
     return limit
 
 
