@@ -34,10 +34,14 @@ def from_name(rest: str, **options: Any) -> World:
 
 def _load(name: str, options: dict[str, Any], id: str) -> Any:
     plain = name.partition("(")[0]
-    if plain not in (known := pyspiel.registered_names()) and not plain.startswith("python_"):
+    known = {kind.short_name: kind for kind in pyspiel.registered_games()}
+    if plain not in known and not plain.startswith("python_"):
         raise unknown("OpenSpiel game", plain, known)
     if options or name != plain:
-        probe(name, json.dumps(options), id)
+        probe(name, json.dumps(options, default=str), id)
+    elif plain in known and not known[plain].default_loadable:
+        wanted = ", ".join(known[plain].parameter_specification)
+        raise BadOption(f"{id}: this game needs parameters, in OpenSpiel's words: {plain}(...) of {wanted}")
     return load(name, options)
 
 

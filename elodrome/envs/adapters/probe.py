@@ -67,6 +67,9 @@ def main() -> None:
                 break
             if not state.is_chance_node() and game.get_type().provides_observation_tensor:
                 state.observation_tensor(state.current_player())
-            state.apply_action(state.legal_actions()[0])
-    except BaseException as error:
+            actions = state.legal_actions()
+            if not actions:
+                sys.exit("a game in which nothing can be done")
+            state.apply_action(actions[0])
+    except Exception as error:
         sys.exit(" ".join(str(error).split()) or type(error).__name__)
