@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import sysconfig
@@ -158,3 +159,55 @@ def test_a_world_from_a_file_plays() -> None:
 def test_a_plugin_remembers_where_it_comes_from() -> None:
     point = EntryPoint("x", "json:loads", "elodrome.agents")
     assert Plugin("x", "json:loads", "somewhere", point).load() is json.loads
+
+
+NIM = (EXAMPLES / "plugin_world" / "nim_world" / "__init__.py").read_text()
+
+
+def spoilt(folder: Path, old: str, new: str) -> str:
+    """The example world with one thing wrong, as a name for make_env."""
+    assert NIM.count(old) == 1
+    file = folder / "spoilt_nim.py"
+    file.write_text(NIM.replace(old, new))
+    return f"{file}:nim"
+
+
+def elodrome(*arguments: str) -> tuple[int, list[str]]:
+    """Exit code and lines on stderr of the command."""
+    done = subprocess.run([sys.executable, "-m", "elodrome", *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, [*done.stderr.splitlines(), *(done.stdout.splitlines() if "check" in arguments else [])]
+
+
+def test_a_world_that_writes_outside_is_refused_before_it_harms(tmp_path: Path) -> None:
+    name = spoilt(tmp_path, "observation_shape=(15,)", "observation_shape=(2,)")
+    code, lines = elodrome("check", "env", name)
+    assert code == 1
+    assert "past the end" in lines[0]
+    for command in (["match", name, "random", "random", "--games", "2"], ["train", "q_learning", "--env", name]):
+        code, lines = elodrome(*command)
+        assert (code, len(lines)) == (2, 1)
+        assert "world 'nim' cannot be played: a rule writes past the end" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rewards[seat] = 1.0", "rewards.zap()", r"spoilt_nim\.py, line \d+: step does not compile: Unknown attribute"),
+        ("state[0] = 3", "state[0] = zork", r"spoilt_nim\.py, line \d+: reset does not compile: NameError"),
+        (
+            "    return Game(",
+            "    return [][1] or Game(",
+            r"IndexError: list index out of range \(spoilt_nim\.py, line",
+        ),
+        ("players=2", "players='two'", "TypeError"),
+    ],
+)
+def test_a_broken_world_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        make_env(spoilt(tmp_path, old, new))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_world_from_a_file_is_pickled_by_its_name(tmp_path: Path) -> None:
+    world = make_env(f"{EXAMPLES}/plugin_world/nim_world/__init__.py:nim")
+    assert pickle.loads(pickle.dumps(world)) == world

@@ -148,6 +148,11 @@ def _table(world: World, found: Findings, seed: int) -> None:
         rewards = np.asarray(table.step(alive, actions))
         found.need(bool(np.isfinite(rewards).all()), "rewards", f"step gives rewards {rewards}; they must be finite")
         returns[alive] += rewards
+        found.need(
+            not world.terminal_rewards or not rewards[table.seats[alive] >= 0].any(),
+            "terminal_rewards",
+            "terminal_rewards is declared, but a step before the last one pays; drop the claim or pay at the end",
+        )
         for i, b in enumerate(alive):
             played[b].append(int(actions[i]))
             if b in ALONE:

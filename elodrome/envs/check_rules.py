@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from elodrome.envs.game import Game
+from elodrome.envs.game import Game, no_playout
 from elodrome.envs.table import CompiledTable
+from elodrome.errors import BrokenWorld
 from elodrome.seeding import generator, streams
 
 RULED = 300  # positions in which every rule is called
 SYMMETRIC_PLIES = 300
-_GUARD = 8
+_GUARD = 1 << 14  # elements before and behind every array; a rule that leaves its array soon leaves it by much
+UNSAFE = ("out of bounds", "player", "outcomes", "mask", "mask empty")  # what compiled loops must not be run with
 
 
 class Findings:
@@ -30,14 +32,20 @@ class Findings:
 
 
 def guarded(values: Any) -> Any:
-    """A copy with guard words behind it, so that a rule that writes past the end harms nobody."""
-    whole = np.full(len(values) + _GUARD, 77, values.dtype)
-    whole[: len(values)] = values
-    return whole[: len(values)]
+    """A copy with guard words around it, so that a rule that writes outside harms nobody."""
+    whole = np.full(_GUARD + len(values) + _GUARD, 77, values.dtype)
+    inside = whole[_GUARD : _GUARD + len(values)]
+    inside[:] = values
+    return inside
+
+
+def intact(array: Any) -> bool:
+    """Whether the guards around an array stand."""
+    return bool((array.base[:_GUARD] == 77).all() and (array.base[_GUARD + len(array) :] == 77).all())
 
 
 class _Guarded:
-    """Arrays for a rule, each in front of guard words that no rule may touch."""
+    """Arrays for a rule, each between guard words that no rule may touch."""
 
     def __init__(self, game: Game) -> None:
         self.row = guarded(np.zeros(game.row_words, np.int64))
@@ -48,13 +56,26 @@ class _Guarded:
 
     def whole(self) -> bool:
         """Whether all guards stand."""
-        return all((a.base[len(a) :] == 77).all() for a in (self.row, self.mask, self.rewards, self.out, self.probs))
+        return all(map(intact, (self.row, self.mask, self.rewards, self.out, self.probs)))
+
+
+def refuse_unsafe(game: Game) -> None:
+    """Raises BrokenWorld where compiled loops would be harmed by the rules of a world, as far as random games show."""
+    found = Findings()
+    try:
+        check_rules(game, found, 0)
+    except Exception as error:
+        found.need(False, "out of bounds", f"a rule raised {type(error).__name__}: {error}; rules may not raise")
+    for trouble in UNSAFE:
+        if trouble in found.lines:
+            gist = " ".join(found.lines[trouble].split())
+            raise BrokenWorld(f"world {game.id!r} cannot be played: {gist} (`elodrome check env` lists all troubles)")
 
 
 def check_rules(game: Game, found: Findings, seed: int) -> None:
     """Every rule alone, along random games."""
-    rng = generator(seed, "check", game.id)
     arrays = _Guarded(game)
+    rng = generator(seed, "check", game.id)
     row = arrays.row
     ply = None
     for _ in range(RULED):
@@ -68,8 +89,10 @@ def check_rules(game: Game, found: Findings, seed: int) -> None:
                 "reset changes the constants behind state_words; rules may only read them",
             )
             ply = 0
+            _play_out(game, row, found, rng)
         seat = int(game.player(row))
-        if not _look(game, arrays, seat, found) or seat < 0:
+        going = _look(game, arrays, seat, found)
+        if not _intact(arrays, found) or not going or seat < 0:
             return
         action = int(rng.choice(np.flatnonzero(arrays.mask)))
         _twice(game, arrays, action, _chance(game, arrays, action, found, rng), found)
@@ -78,15 +101,19 @@ def check_rules(game: Game, found: Findings, seed: int) -> None:
         arrays.rewards[:] = 0.0
         game.step(row, action, _chance(game, arrays, action, found, rng), arrays.rewards)
         ply += 1
-        if not found.need(
-            arrays.whole(),
-            "out of bounds",
-            "a rule writes past the end of an array it was given; check state_words, actions, players, "
-            "observation_shape and outcomes against what the rules write",
-        ):
+        if not _intact(arrays, found):
             return
         if game.player(row) < 0:
             _look(game, arrays, -1, found)
+
+
+def _intact(arrays: _Guarded, found: Findings) -> bool:
+    return found.need(
+        arrays.whole(),
+        "out of bounds",
+        "a rule writes past the end of an array it was given, or before it; check state_words, actions, players, "
+        "observation_shape and outcomes against what the rules write",
+    )
 
 
 def _chance(game: Game, arrays: _Guarded, action: int, found: Findings, rng: np.random.Generator) -> int:
@@ -227,6 +254,19 @@ def check_symmetries(game: Game, found: Findings, seed: int) -> None:
             "symmetries rewards",
             "symmetries: a transformed game ends otherwise than the game itself; drop them",
         )
+
+
+def _play_out(game: Game, row: Any, found: Findings, rng: np.random.Generator) -> None:
+    """The world's own playout, if it has one, within its arrays."""
+    if game.playout is no_playout:
+        return
+    state, returns = guarded(row), guarded(np.zeros(game.players))
+    game.playout(state, int(rng.integers(2**63)), returns)
+    found.need(
+        intact(state) and intact(returns),
+        "out of bounds",
+        "playout writes past the end of the state or the returns it was given, or before them",
+    )
 
 
 def _hidden(game: Game, row: Any, seat: int, found: Findings) -> None:

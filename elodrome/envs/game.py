@@ -12,20 +12,21 @@ compiled once for all worlds and come from numba's cache in every later process.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from numba.core.errors import NumbaError
 
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.signatures import CHANCE, LEGAL, OBSERVE, PLAYER, PLAYOUT, RESET, STEP
-from elodrome.errors import UserError
+from elodrome.errors import BrokenWorld, UserError
 
 if TYPE_CHECKING:
     from elodrome.envs.table import Table
@@ -38,9 +39,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(signature: Any, **options: Any) -> Callable[[F], F]:
-    """``numba.njit`` with an explicit signature, cached on disk and free of the interpreter lock."""
-    decorate: Callable[[F], F] = njit(signature, cache=True, nogil=True, **options)
+    """``numba.njit`` with an explicit signature, cached on disk and free of the interpreter lock.
+
+    Raises BrokenWorld, in one line, where the function does not compile.
+    """
+
+    def decorate(function: F) -> F:
+        try:
+            return njit(signature, cache=True, nogil=True, **options)(function)
+        except Exception as error:  # numba's own errors, and what its passes raise besides
+            raise BrokenWorld(_gist(error, function)) from error
+
     return decorate
+
+
+def _gist(error: Exception, function: Callable[..., Any]) -> str:
+    """A compiler's page of complaints as one line: file, line, function and the first thing it says."""
+    code = function.__code__
+    line = getattr(getattr(error, "loc", None), "line", code.co_firstlineno)
+    said = re.sub(r"^Failed in nopython mode pipeline.*\n", "", str(error))
+    said = re.split(r"\nThere are |\nDuring: |\n\s*File \"| Raised from ", said)[0]
+    where = f"{Path(code.co_filename).name}, line {line}"
+    return f"{where}: {function.__name__} does not compile: {' '.join(said.split())}"
 
 
 def _rule(signature: Any) -> Callable[[F], F]:
@@ -49,7 +69,7 @@ def _rule(signature: Any) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         try:
             return compiled(signature, _nrt=False)(function)
-        except NumbaError:
+        except BrokenWorld:
             return compiled(signature)(function)
 
     return decorate
@@ -124,6 +144,7 @@ class World(ABC):
 
     players: P seats. actions: A, the largest number of actions at once. observation_shape: of what one seat sees.
     max_steps: plies after which a game is truncated. return_range: the least and greatest return of a seat.
+    terminal_rewards: nothing is paid before the last step. made_as: the name under which make_env made it, if any.
     """
 
     id: str
@@ -134,6 +155,7 @@ class World(ABC):
     information: Information = "perfect"
     kind: Kind = "other"
     zero_sum: bool = False
+    terminal_rewards: bool = False
     simultaneous: bool = False
     return_range: tuple[float, float] = (-1.0, 1.0)
     discount: float = 1.0
@@ -141,6 +163,28 @@ class World(ABC):
     source: str = ""
     action_names: tuple[str, ...] = ()
     seat_names: tuple[str, ...] = ()
+    made_as: str = field(default="", init=False, compare=False, repr=False)
+
+    def note(self, name: str, *, ours: bool) -> None:
+        """Remember the name under which ``make_env`` made this world, and whether it is one of ours."""
+        object.__setattr__(self, "made_as", name)
+
+    def same_as(self, other: World) -> bool:
+        """Whether the other world is this one, constants included."""
+        return self == other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A world is pickled as the name by which it is made again; one that has no such name, as its fields."""
+        from elodrome.envs.registry import make_env, name_of
+
+        name = name_of(self)
+        if name is not None:
+            return make_env, (name,)
+        return _from_fields, (type(self), {f.name: getattr(self, f.name) for f in fields(self) if f.init})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Nothing in a world changes: a copy of what holds one shares it."""
+        return self
 
     @abstractmethod
     def table(self, games: int) -> Table:
@@ -158,6 +202,10 @@ class World(ABC):
     def observation_size(self) -> int:
         """The number of floats in one observation."""
         return int(np.prod(self.observation_shape))
+
+
+def _from_fields(cls: type[World], values: dict[str, Any]) -> World:
+    return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +236,14 @@ class Game(World):
     symmetries: Symmetries | None = field(default=None, repr=False, compare=False)
     binary: bool = False
     extra: Any = field(default=None, repr=False, compare=False)
+    trusted: bool = field(default=False, init=False, repr=False, compare=False)
+
+    def note(self, name: str, *, ours: bool) -> None:
+        super().note(name, ours=ours)
+        object.__setattr__(self, "trusted", ours)
+
+    def same_as(self, other: World) -> bool:
+        return isinstance(other, Game) and self == other and np.array_equal(self.template, other.template)
 
     def __post_init__(self) -> None:
         for name in ("reset", "player", "legal", "step", "observe", "chance", "playout"):
@@ -224,7 +280,15 @@ class Game(World):
 
     @cached_property
     def compiled(self) -> tuple[Words, Words]:
-        """The pair (header, template) that every engine takes as its first argument (``signatures.WORLD``)."""
+        """The pair (header, template) that every engine takes as its first argument (``signatures.WORLD``).
+
+        Compiled loops trust the rules with their memory: those of a world that is not ours are tried first.
+        Raises BrokenWorld where one of them leaves the arrays that it is given.
+        """
+        if not self.trusted:
+            from elodrome.envs.check_rules import refuse_unsafe
+
+            refuse_unsafe(self)
         rules = (self.reset, self.player, self.legal, self.step, self.observe, self.chance, self.playout)
         sizes = (
             self.players,

@@ -8,12 +8,13 @@ the entry point group ``elodrome.envs``: a function that returns a ``World``. On
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from elodrome.errors import BrokenAgent, UserError, nearest, unknown
+from elodrome.errors import BadOption, BrokenWorld, UserError, nearest, place, unknown
 from elodrome.plugins import Plugin, broken, discover, load_file, parse_value
 
 if TYPE_CHECKING:
@@ -25,11 +26,15 @@ PREFIXES = ("gymnasium", "pettingzoo", "open_spiel")
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue: the id, where its maker lives, one line for people."""
+    """One line of the catalogue: the id, where its maker lives, one line for people.
+
+    seats: how many it has by default, so that those of one seat are known without an import; None: not known.
+    """
 
     id: str
     maker: str
     summary: str
+    seats: int | None = None
     origin: str = "elodrome"
 
 
@@ -37,23 +42,36 @@ class Entry:
 BUILTIN = {
     e.id: e
     for e in (
-        Entry("tic_tac_toe", "elodrome.envs.boards.tic_tac_toe:tic_tac_toe", "three in a row on 3 x 3"),
-        Entry("connect_four", "elodrome.envs.boards.connect_four:connect_four", "four in a row on 7 x 6, stones fall"),
-        Entry("go", "elodrome.envs.boards.go:go", "size=9,komi=7.5; area scoring, positional superko"),
-        Entry("gridworld", "elodrome.envs.gridworlds.gridworld:gridworld", "any ASCII map: walls, slip, portals"),
-        Entry("cliff_walking", "elodrome.envs.gridworlds.gridworld:cliff_walking", "4 x 12 with a cliff (notes 2.5.5)"),
-        Entry("random_walk", "elodrome.envs.gridworlds.random_walk:random_walk", "19 states in a row"),
-        Entry("matrix_game", "elodrome.envs.matrix.matrix_game:matrix_game", "any payoff tensor, one-shot or repeated"),
-        Entry("rock_paper_scissors", "elodrome.envs.matrix.classics:rock_paper_scissors", "rounds=1; cyclic, zero-sum"),
-        Entry("prisoners_dilemma", "elodrome.envs.matrix.classics:prisoners_dilemma", "rounds=1; defection dominates"),
-        Entry("matching_pennies", "elodrome.envs.matrix.classics:matching_pennies", "rounds=1; zero-sum, mixed Nash"),
-        Entry("stag_hunt", "elodrome.envs.matrix.classics:stag_hunt", "rounds=1; trust or safety"),
-        Entry("chicken", "elodrome.envs.matrix.classics:chicken", "rounds=1; who swerves"),
-        Entry("coordination", "elodrome.envs.matrix.classics:coordination", "rounds=1; a shared reward"),
+        Entry("tic_tac_toe", "elodrome.envs.boards.tic_tac_toe:tic_tac_toe", "three in a row on 3 x 3", 2),
+        Entry(
+            "connect_four", "elodrome.envs.boards.connect_four:connect_four", "four in a row on 7 x 6, stones fall", 2
+        ),
+        Entry("go", "elodrome.envs.boards.go:go", "size=9,komi=7.5; area scoring, positional superko", 2),
+        Entry("gridworld", "elodrome.envs.gridworlds.gridworld:gridworld", "any ASCII map: walls, slip, portals", 1),
+        Entry(
+            "cliff_walking", "elodrome.envs.gridworlds.gridworld:cliff_walking", "4 x 12 with a cliff (notes 2.5.5)", 1
+        ),
+        Entry("random_walk", "elodrome.envs.gridworlds.random_walk:random_walk", "19 states in a row", 1),
+        Entry(
+            "matrix_game", "elodrome.envs.matrix.matrix_game:matrix_game", "any payoff tensor, one-shot or repeated", 2
+        ),
+        Entry(
+            "rock_paper_scissors", "elodrome.envs.matrix.classics:rock_paper_scissors", "rounds=1; cyclic, zero-sum", 2
+        ),
+        Entry(
+            "prisoners_dilemma", "elodrome.envs.matrix.classics:prisoners_dilemma", "rounds=1; defection dominates", 2
+        ),
+        Entry(
+            "matching_pennies", "elodrome.envs.matrix.classics:matching_pennies", "rounds=1; zero-sum, mixed Nash", 2
+        ),
+        Entry("stag_hunt", "elodrome.envs.matrix.classics:stag_hunt", "rounds=1; trust or safety", 2),
+        Entry("chicken", "elodrome.envs.matrix.classics:chicken", "rounds=1; who swerves", 2),
+        Entry("coordination", "elodrome.envs.matrix.classics:coordination", "rounds=1; a shared reward", 2),
         Entry(
             "token_mdp",
             "elodrome.envs.tokens.generation:token_mdp",
             "token generation, reward at the end (notes 5.2.1)",
+            1,
         ),
     )
 }
@@ -72,32 +90,65 @@ def entries() -> tuple[dict[str, Entry], dict[str, str]]:
         except Exception as error:
             problems[name] = f"{plugin.origin}: {type(error).__name__}: {error}"
             continue
-        found[name] = Entry(name, plugin.target, summary, plugin.origin)
+        found[name] = Entry(name, plugin.target, summary, origin=plugin.origin)
     return found, problems
 
 
 def make_env(name: str, **options: Any) -> World:
     """The world called ``name``, with options from the name itself or from keywords.
 
-    Raises UserError for an unknown name (with the nearest valid ones) or a bad option.
+    Raises UserError for an unknown name (with the nearest valid ones); BadOption, a TypeError as well, for an option
+    that the world does not take; BrokenWorld, which names the plugin, where its own code fails.
     """
     from elodrome.envs.game import World
 
+    if not isinstance(name, str):
+        raise BadOption(f"a world is called by its name, such as 'connect_four', not {name!r}")
     prefix, _, rest = name.partition(":")
     if prefix in PREFIXES and rest:
-        module = import_module(f"elodrome.envs.adapters.{prefix}")
-        foreign: World = module.from_name(rest, **options)
-        return foreign
-    maker, given = _maker(name)
+        world = import_module(f"elodrome.envs.adapters.{prefix}").from_name(rest, **options)
+    else:
+        maker, given = _maker(name)
+        world = _call(name, maker, {**given, **options})
+    if not isinstance(world, World):
+        raise BrokenWorld(f"world {name!r}: {maker.__qualname__} returned {type(world).__name__}, not a World")
+    world.note(name if not options else "", ours=prefix in BUILTIN)
+    return world
+
+
+def name_of(world: World) -> str | None:
+    """The name under which ``make_env`` makes this very world again, or None."""
+    for name in (world.id, world.made_as):
+        try:
+            if name and make_env(name).same_as(world):
+                return name
+        except UserError:
+            continue
+    return None
+
+
+def _call(name: str, maker: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """The maker's answer. Raises BadOption for options that it does not take, BrokenWorld where a plugin's raises."""
     try:
-        inspect.signature(maker).bind(**{**given, **options})
+        inspect.signature(maker).bind(**options)
     except TypeError as error:
         known = ", ".join(inspect.signature(maker).parameters) or "none"
-        raise UserError(f"world {name!r}: {error}; options: {known}") from None
-    world = maker(**{**given, **options})
-    if not isinstance(world, World):
-        raise BrokenAgent(f"world {name!r}: {maker.__qualname__} returned {type(world).__name__}, not a World")
-    return world
+        raise BadOption(f"world {name!r}: {error}; options: {known}") from None
+    if name.partition(":")[0] in BUILTIN:
+        return maker(**options)
+    with _blamed(f"world {name!r}"):
+        return maker(**options)
+
+
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Whatever a plugin's own code raises is its trouble, and told in one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise BrokenWorld(f"{what}: {type(error).__name__}: {error}{place(error)}") from error
 
 
 def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
@@ -105,16 +156,20 @@ def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
     if ".py:" in name:
         path, _, rest = name.partition(".py:")
         attribute, _, options = rest.partition(":")
-        return load_file(path + ".py", attribute), parse_options(name, options)
+        maker = load_file(path + ".py", attribute)
+        if not callable(maker):
+            raise BrokenWorld(f"world {name!r}: {attribute} is no function that returns a World")
+        return maker, parse_options(name, options)
     plain, _, options = name.partition(":")
     if plain in BUILTIN:
         module, _, attribute = BUILTIN[plain].maker.partition(":")
         return getattr(import_module(module), attribute), parse_options(name, options)
     plugins: dict[str, Plugin] = discover(GROUP)
     if plain in plugins:
-        return plugins[plain].load(), parse_options(name, options)
+        with _blamed(f"world {plain!r} of {plugins[plain].origin}"):
+            return plugins[plain].load(), parse_options(name, options)
     if plain in broken(GROUP):
-        raise BrokenAgent(f"world {plain!r}: {broken(GROUP)[plain]}")
+        raise BrokenWorld(f"world {plain!r}: {broken(GROUP)[plain]}")
     if plain in PREFIXES:
         raise UserError(f"{plain}: needs a name behind the colon, as in {plain}:{_EXAMPLES[plain]}")
     raise unknown("environment", plain, [*BUILTIN, *plugins])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
 from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,46 @@ class Transitions:
     terminated: npt.NDArray[np.bool_]
 
 
+USED = 0.8  # of the memory that is free; the rest is for networks, batches and everybody else
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process can still use: what the machine has free, within its control group's limit."""
+    try:
+        meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(meminfo["MemAvailable"].split()[0]) << 10
+    except (OSError, KeyError, ValueError):  # elsewhere than on Linux: all that there is
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    group = Path("/sys/fs/cgroup")
+    try:
+        return min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):  # no control group, or one without a limit ("max")
+        return free
+
+
+def _must_fit(world: World, capacity: int) -> None:
+    """Raises UserError, before anything is allocated, where the ring would not fit into memory."""
+    each = 2 * 4 * world.observation_size + world.actions + 17
+    room = int(USED * free_memory())
+    if capacity * each > room:
+        raise UserError(
+            f"a replay of capacity={capacity} takes {capacity * each / 2**30:.1f} GiB on {world.id} "
+            f"({each:,} bytes a transition), and {room / 2**30:.1f} GiB can be used; "
+            + (f"capacity={_round(room // each)} would fit" if room >= each else "not even one transition would fit")
+        )
+
+
+def _round(count: int) -> int:
+    """A number with its first two digits kept, rounded down: one that people can type."""
+    unit = 10 ** max(0, len(str(count)) - 2)
+    return count // unit * unit
+
+
 class Replay:
-    """The last ``capacity`` transitions; older ones are overwritten first."""
+    """The last ``capacity`` transitions; older ones are overwritten first. Raises UserError where they do not fit."""
 
     def __init__(self, world: World, capacity: int) -> None:
+        _must_fit(world, capacity)
         shape = (capacity, *world.observation_shape)
         self.capacity = capacity
         self.count = 0  # transitions ever added

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -14,10 +16,24 @@ from gymnasium import spaces
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.envs.registry import parse_options
 from elodrome.envs.table import Rows, Table
-from elodrome.errors import UserError
+from elodrome.errors import BadOption, UserError, shown
 from elodrome.seeding import U64, mix64
 
 STEPS_WITHOUT_LIMIT = 10_000  # max_steps where a foreign environment states none; the option max_steps overrides it
+MOST_STEPS = 1_000_000
+
+
+@contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Whatever another library raises, told in one line: BadOption for a TypeError, UserError for anything else."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        kind = BadOption if isinstance(error, TypeError) else UserError
+        raise kind(f"{what}: {said[:300]}{'...' if len(said) > 300 else ''}") from error
 
 
 def split_name(rest: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -29,10 +45,10 @@ def split_name(rest: str, options: Mapping[str, Any]) -> tuple[str, dict[str, An
 
 
 def step_limit(options: dict[str, Any]) -> int:
-    """Takes ``max_steps`` out of the options. Raises UserError when it is not a positive whole number."""
+    """Takes ``max_steps`` out of the options. Raises BadOption when it is not a whole number from 1 to MOST_STEPS."""
     limit = options.pop("max_steps", STEPS_WITHOUT_LIMIT)
-    if not isinstance(limit, int) or limit < 1:
-        raise UserError(f"max_steps must be a whole number of 1 or more, not {limit!r}")
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_STEPS:
+        raise BadOption(f"max_steps must be a whole number from 1 to {MOST_STEPS}, not {shown(limit)}")
     return limit
 
 
@@ -55,10 +71,21 @@ def flattener(space: spaces.Space[Any], world: str) -> tuple[tuple[int, ...], Ca
     """
     if isinstance(space, spaces.Box):
         shape = space.shape or (1,)
-        return shape, lambda value: np.asarray(value, np.float32).reshape(shape)
-    if not space.is_np_flattenable:
-        raise UserError(f"{world}: observations in {space} have no fixed size; a Box, Discrete or their like is needed")
-    return (spaces.flatdim(space),), lambda value: np.asarray(spaces.flatten(space, value), np.float32)
+        return shape, partial(_boxed, shape)
+    try:
+        return (spaces.flatdim(space),), partial(_flat, space)
+    except (ValueError, NotImplementedError):
+        pass
+    raise UserError(f"{world}: observations in {space} have no fixed size; a Box, Discrete or their like is needed")
+
+
+# No lambdas: tables, and with them environments, are pickled.
+def _boxed(shape: tuple[int, ...], value: Any) -> Floats:
+    return np.asarray(value, np.float32).reshape(shape)
+
+
+def _flat(space: spaces.Space[Any], value: Any) -> Floats:
+    return np.asarray(spaces.flatten(space, value), np.float32)
 
 
 def discrete(space: spaces.Space[Any], world: str) -> spaces.Discrete:
@@ -79,7 +106,8 @@ class ForeignTable(Table):
         for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
             self.plies[row] = 0
             self.truncated[row] = False
-            self._start(row, seed)
+            with blamed(f"{self.world.id}: a game cannot be started"):
+                self._start(row, seed)
 
     def legal(self, rows: Rows) -> Mask:
         masks = np.zeros((len(rows), self.world.actions), np.uint8)
@@ -103,7 +131,8 @@ class ForeignTable(Table):
                 raise self._refusal(row, action)
         rewards = np.zeros((len(rows), self.world.players))
         for i, (row, action) in enumerate(zip(rows.tolist(), actions.tolist(), strict=True)):
-            rewards[i] = self._play(row, action)
+            with blamed(f"{self.world.id}: action {action} in its game"):
+                rewards[i] = self._play(row, action)
             self.plies[row] += 1
             if self.seats[row] >= 0 and self.plies[row] >= self.world.max_steps:
                 self.truncated[row] = True
@@ -128,8 +157,13 @@ class ForeignTable(Table):
 
 
 def world_of(world: World | str, options: Mapping[str, Any]) -> World:
-    """A world, or the one of that name, on its way out to a foreign interface."""
+    """A world, or the one of that name, on its way out to a foreign interface.
+
+    Raises BadOption, a TypeError, for options that it does not take.
+    """
     if isinstance(world, World):
+        if options:
+            raise BadOption(f"{world.id} is made already and takes no options: {', '.join(options)}")
         return world
     from elodrome.envs.registry import make_env
 

@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from elodrome.envs.adapters.foreign import (
     ForeignTable,
+    blamed,
     discrete,
     env_seed,
     flattener,
@@ -25,7 +26,7 @@ from elodrome.envs.adapters.foreign import (
     world_of,
 )
 from elodrome.envs.game import Floats, Mask, Reals, World
-from elodrome.errors import IllegalAction, UserError, unknown
+from elodrome.errors import BadOption, IllegalAction, UserError, unknown
 
 Env = gymnasium.Env[Any, Any]
 
@@ -39,16 +40,17 @@ def from_name(rest: str, **options: Any) -> World:
     name, options = split_name(rest, options)
     id = full_id("gymnasium", name, options)
     limit = step_limit(options)
-    env = _make(name, options)
-    modes = env.metadata.get("render_modes") or ()
-    if "ansi" in modes and "render_mode" not in options:
-        options["render_mode"] = "ansi"
-    try:
-        actions = discrete(env.action_space, id)
-        shape, _ = flattener(env.observation_space, id)
-        steps = env.spec.max_episode_steps if env.spec else None
-    finally:
-        env.close()
+    with blamed(id):
+        env = _make(name, options)
+        modes = env.metadata.get("render_modes") or ()
+        if "ansi" in modes and "render_mode" not in options:
+            options["render_mode"] = "ansi"
+        try:
+            actions = discrete(env.action_space, id)
+            shape, _ = flattener(env.observation_space, id)
+            steps = env.spec.max_episode_steps if env.spec else None
+        finally:
+            env.close()
     return GymnasiumWorld(
         id=id,
         players=1,
@@ -70,10 +72,6 @@ def _make(name: str, options: Mapping[str, Any]) -> Env:
         raise unknown("Gymnasium environment", name, gymnasium.registry) from None
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"gymnasium:{name} needs a package that is not installed: {error}") from None
-    except ModuleNotFoundError as error:
-        raise UserError(f"gymnasium:{name}: {error}") from None
-    except (gymnasium.error.Error, TypeError) as error:
-        raise UserError(f"gymnasium:{name} with options {dict(options)}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +142,8 @@ class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
     """A world of one seat as a Gymnasium environment; ``world`` is a World or the name of one.
 
     Observations float32 of the world's shape; ``info["action_mask"]`` int8 [A]. Raises UserError for worlds of
-    several seats, IllegalAction (with nothing changed) for an action that the rules refuse.
+    several seats, BadOption (a TypeError) for options that it does not take, IllegalAction (with nothing changed) for
+    an action that the rules refuse.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012 (as the base class has it)
@@ -157,7 +156,7 @@ class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
                 "use elodrome.envs.adapters.pettingzoo.aec_env"
             )
         if render_mode not in (None, "ansi"):
-            raise UserError(f"{self.world.id}: unknown render mode {render_mode!r}; known: ansi")
+            raise BadOption(f"{self.world.id}: unknown render mode {render_mode!r}; known: ansi")
         self.render_mode = render_mode
         self.observation_space = spaces.Box(-np.inf, np.inf, self.world.observation_shape, np.float32)
         self.action_space = spaces.Discrete(self.world.actions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from pettingzoo.utils.wrappers import AssertOutOfBoundsWrapper, OrderEnforcingWr
 
 from elodrome.envs.adapters.foreign import (
     ForeignTable,
+    blamed,
     discrete,
     env_seed,
     flattener,
@@ -30,7 +32,7 @@ from elodrome.envs.adapters.foreign import (
 )
 from elodrome.envs.game import Floats, Game, Mask, Reals, World
 from elodrome.envs.table import CompiledTable
-from elodrome.errors import IllegalAction, UserError, unknown
+from elodrome.errors import BadOption, IllegalAction, UserError, unknown
 from elodrome.seeding import derive
 
 
@@ -45,17 +47,18 @@ def from_name(rest: str, **options: Any) -> World:
     name, options = split_name(rest, options)
     id = full_id("pettingzoo", name, options)
     limit = step_limit(options)
-    env = _make(name, options)
-    modes = env.metadata.get("render_modes") or ()
-    if "ansi" in modes and "render_mode" not in options:
-        options["render_mode"] = "ansi"
-    seats = tuple(str(agent) for agent in env.possible_agents)
-    actions = max(int(discrete(env.action_space(agent), id).n) for agent in env.possible_agents)
-    shapes = {_viewer(env.observation_space(agent), id)[0] for agent in env.possible_agents}
-    # Seats that see things of different shapes share the largest flat size; the rest is zeros.
-    shape = shapes.pop() if len(shapes) == 1 else (max(int(np.prod(s)) for s in shapes),)
-    simultaneous = bool(env.metadata.get("is_parallelizable"))
-    env.close()
+    with blamed(id):
+        env = _make(name, options)
+        modes = env.metadata.get("render_modes") or ()
+        if "ansi" in modes and "render_mode" not in options:
+            options["render_mode"] = "ansi"
+        seats = tuple(str(agent) for agent in env.possible_agents)
+        actions = max(int(discrete(env.action_space(agent), id).n) for agent in env.possible_agents)
+        shapes = {_viewer(env.observation_space(agent), id)[0] for agent in env.possible_agents}
+        # Seats that see things of different shapes share the largest flat size; the rest is zeros.
+        shape = shapes.pop() if len(shapes) == 1 else (max(int(np.prod(s)) for s in shapes),)
+        simultaneous = bool(env.metadata.get("is_parallelizable"))
+        env.close()
     return PettingZooWorld(
         id=id,
         players=len(seats),
@@ -86,17 +89,19 @@ def _make(name: str, options: Mapping[str, Any]) -> Any:
         raise UserError(
             f"pettingzoo:{name} needs a package that is not installed ({cause}); pip install 'pettingzoo[{family}]'"
         ) from None
-    except TypeError as error:
-        raise UserError(f"pettingzoo:{name} with options {dict(options)}: {error}") from None
     known = {*pettingzoo.aec_registry, *pettingzoo.parallel_registry}
     raise unknown("PettingZoo environment", name, [re.sub(r"-v(\d+)$", r"_v\1", k) for k in known])
+
+
+def _observed(flatten: Callable[[Any], Floats], value: Any) -> Floats:
+    return flatten(value["observation"])
 
 
 def _viewer(space: spaces.Space[Any], world: str) -> tuple[tuple[int, ...], Callable[[Any], Floats]]:
     """As ``flattener``, past the convention of {"observation", "action_mask"}."""
     if isinstance(space, spaces.Dict) and "observation" in space.spaces and "action_mask" in space.spaces:
         shape, flatten = flattener(space["observation"], world)
-        return shape, lambda value: flatten(value["observation"])
+        return shape, partial(_observed, flatten)
     return flattener(space, world)
 
 
@@ -186,7 +191,7 @@ class _Outgoing:
     def __init__(self, world: World | str, render_mode: str | None, options: Mapping[str, Any]) -> None:
         self.world = world_of(world, options)
         if render_mode not in (None, "ansi"):
-            raise UserError(f"{self.world.id}: unknown render mode {render_mode!r}; known: ansi")
+            raise BadOption(f"{self.world.id}: unknown render mode {render_mode!r}; known: ansi")
         self.render_mode = render_mode
         self.metadata = {
             "name": self.world.id,

@@ -162,6 +162,7 @@ def connect_four() -> Game:
         max_steps=42,
         kind="board",
         zero_sum=True,
+        terminal_rewards=True,
         summary="four in a row on 7 x 6, stones fall",
         source="notes 4.6.3; layout: J. Tromp, Fhourstones",
         action_names=tuple(str(c + 1) for c in range(7)),

@@ -5,7 +5,6 @@ What a stone does to the board is in ``goban.py``; here are the rules as engines
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
@@ -35,9 +34,10 @@ from elodrome.envs.engine import GOLDEN, STROLL, below, mix, random_rows
 from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, pack_floats, rule
 from elodrome.envs.intrinsics import real
 from elodrome.envs.signatures import REALS, WORDS
-from elodrome.errors import UserError
+from elodrome.errors import UserError, shown
 
 _LETTERS = "ABCDEFGHJKLMNOPQRST"
+MOST_KOMI = 1e6
 _KOMI = {5: 24.5, 7: 8.5}  # as good players on both sides would end; 7.5 elsewhere
 
 
@@ -242,10 +242,11 @@ def go(size: int = 9, komi: float | None = None) -> Game:
     to the seat, the last move, all ones after a pass, all ones for Black. Raises UserError for a bad size or komi.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 2 <= size <= LARGEST:
-        raise UserError(f"go: size must be a whole number from 2 to {LARGEST}, not {size!r}")
+        raise UserError(f"go: size must be a whole number from 2 to {LARGEST}, not {shown(size)}")
     usual = _KOMI.get(size, 7.5)
-    if komi is not None and (isinstance(komi, bool) or not isinstance(komi, int | float) or not math.isfinite(komi)):
-        raise UserError(f"go: komi must be a number, as in go:size=9,komi=7.5, not {komi!r}")
+    sound = komi is None or (isinstance(komi, int | float) and not isinstance(komi, bool) and abs(komi) <= MOST_KOMI)
+    if not sound:
+        raise UserError(f"go: komi must be a number, as in go:size=9,komi=7.5, not {shown(komi)}")
     points = usual if komi is None else float(komi) + 0.0  # no minus zero
     options = [f"size={size}"] * (size != 9) + [f"komi={points!r}".removesuffix(".0")] * (points != usual)
     cells = size * size
@@ -258,6 +259,7 @@ def go(size: int = 9, komi: float | None = None) -> Game:
         max_steps=3 * cells,
         kind="board",
         zero_sum=True,
+        terminal_rewards=True,
         summary=f"{size} x {size}, komi {points:g}, area scoring, positional superko",
         source="notes 4.5; J. Tromp and B. Taylor, The game of Go, with suicide forbidden",
         action_names=(*(f"{_LETTERS[a % size]}{size - a // size}" for a in range(cells)), "pass"),

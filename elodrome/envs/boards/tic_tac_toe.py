@@ -136,6 +136,7 @@ def tic_tac_toe() -> Game:
         max_steps=9,
         kind="board",
         zero_sum=True,
+        terminal_rewards=True,
         summary="three in a row on 3 x 3",
         source="notes 4.6.3",
         action_names=("a3", "b3", "c3", "a2", "b2", "c2", "a1", "b1", "c1"),

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs.engine import STROLL, random_rows
-from elodrome.envs.game import Game, Look, Words, compiled, no_chance, pack_floats, rule
+from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, pack_floats, rule
 from elodrome.envs.gridworlds.maps import NAMED, Map, options_of, read_map
 from elodrome.envs.intrinsics import real
 from elodrome.envs.signatures import I8, WORDS
-from elodrome.errors import UserError
+from elodrome.errors import UserError, shown
 
 # The row: word 0 is the cell (row * columns + column), or ~cell when the episode is over. Constants:
 #   1  columns, starts, address of the symbols, address of the starts: 16 bits each, lowest first
@@ -123,6 +123,7 @@ DEFAULTS: dict[str, Any] = {
     "discount": 1.0,
     "max_steps": 1000,
 }
+MOST_STEPS, MOST_REWARD, MOST_SWEEPS = 1_000_000, 1e12, 10_000
 _DRAWN = {"#": 1, "S": 2, "G": 3, "T": 4, "C": 4}
 
 
@@ -147,9 +148,9 @@ def gridworld(
     Raises UserError for a bad map (with row and column) or option.
     """
     given = {k: v for k, v in locals().items() if k != "map" and v is not None}
+    chart = read_map(map)
     own = {**DEFAULTS, **options_of(map)}
     options = _checked({**own, **given})
-    chart = read_map(map)
     unknown = sorted(set(options["portal_rewards"]) - set(chart.exits))
     if unknown:
         raise UserError(f"portal_rewards names {unknown[0]!r}; portals of this map: {', '.join(chart.exits) or 'none'}")
@@ -206,22 +207,23 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     for key, value in options.items():
         if key == "portal_rewards":
             if not isinstance(value, dict):
-                raise UserError(f'portal_rewards={value!r} is not a table such as {{"A":10,"B":5}}')
+                raise UserError(f'portal_rewards={shown(value)} is not a table such as {{"A":10,"B":5}}')
             checked[key] = {k: _number(f"portal_rewards of {k}", v) for k, v in value.items()}
         elif key == "max_steps":
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f"max_steps={value!r} is not a whole number of at least 1")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_STEPS:
+                raise UserError(f"max_steps={shown(value)} is not a whole number from 1 to {MOST_STEPS}")
             checked[key] = value
         else:
             checked[key] = _number(key, value)
             if key in ("slip", "discount") and not 0 <= checked[key] <= 1:
-                raise UserError(f"{key}={value!r} is not between 0 and 1")
+                raise UserError(f"{key}={shown(value)} is not between 0 and 1")
     return checked
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise UserError(f"{key}={value!r} is not a finite number")
+    # A return is the sum of up to MOST_STEPS rewards, and must stay a number.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MOST_REWARD <= value <= MOST_REWARD:
+        raise UserError(f"{key}={shown(value)} is not a finite number (of {MOST_REWARD:g} at most, or less)")
     return float(value)
 
 
@@ -257,7 +259,8 @@ def _pack(chart: Map, options: dict[str, Any]) -> Words:
 
 
 def _return_range(chart: Map, options: dict[str, Any]) -> tuple[float, float]:
-    """The least and greatest return in max_steps steps, by going back from the last (a slip is a move as well)."""
+    """The least and greatest return in max_steps steps, by going back from the last (a slip is a move as well);
+    bounds of them where max_steps is large and the best way goes round in circles."""
     flat = chart.grid.ravel()
     cells = len(flat)
     to = np.zeros((cells, 4), np.int64)
@@ -282,6 +285,9 @@ def _return_range(chart: Map, options: dict[str, Any]) -> tuple[float, float]:
     for best in (np.min, np.max):
         value = np.zeros(cells + 1)
         for left in range(options["max_steps"], 0, -1):
+            if options["max_steps"] - left == MOST_SWEEPS:  # it may go round for ever: a bound that is not tight
+                value[:-1] += left * best(np.append(reward, 0.0))
+                break
             new = np.append(best(reward + value[to], axis=1), 0.0)
             gain = new - value
             value = new
@@ -314,14 +320,26 @@ class _Drawing:
         grid[self.marker(state)] = "@"
         return "\n".join("".join(line) for line in grid)
 
+    def cells(self, state: Words) -> Words:
+        """What lies where; the agent is not drawn in."""
+        return self.codes
+
     def look(self) -> Look:
         """For windows: the map's cells and the agent's place; a click means nothing."""
         return Look(
             self.chart.rows,
             self.chart.columns,
-            lambda state: self.codes,
-            lambda row, column, legal: -1,
-            lambda state, action: None,
+            self.cells,
+            _no_action,
+            _no_cell,
             marker=self.marker,
             style="map",
         )
+
+
+def _no_action(row: int, column: int, legal: Mask) -> int:
+    return -1
+
+
+def _no_cell(state: Words, action: int) -> None:
+    return None

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.errors import UserError, unknown
+from elodrome.errors import UserError, shown, unknown
 
 MAX_CELLS = 1 << 12
 MAX_PORTALS = 11
@@ -102,7 +102,7 @@ def read_map(name: str) -> Map:
     Raises UserError with row and column (counted from 1) of the trouble, and what would be right.
     """
     if not isinstance(name, str):
-        raise UserError(f"map {name!r} is not text; give a name ({', '.join(NAMED)}) or rows such as S..#/..#G")
+        raise UserError(f"map {shown(name)} is not text; give a name ({', '.join(NAMED)}) or rows such as S..#/..#G")
     spelled = "/" in name or "\n" in name or not (set(name) - set(OWN + " "))
     if not spelled and name not in NAMED:
         raise unknown("map", name, NAMED)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs.game import Game, Words, rule
-from elodrome.errors import UserError
+from elodrome.errors import UserError, shown
 
 # The row: [place 1..states, 0 and states + 1 are the ends; constant: states].
 
@@ -60,7 +60,9 @@ def random_walk(states: int = 19) -> Game:
     Raises UserError unless states is an odd number from 1 to 9999.
     """
     if isinstance(states, bool) or not isinstance(states, int) or not 1 <= states < 10_000 or states % 2 == 0:
-        raise UserError(f"random_walk: states={states!r}; it must be an odd number from 1 to 9999, to have a middle")
+        raise UserError(
+            f"random_walk: states={shown(states)}; it must be an odd number from 1 to 9999, to have a middle"
+        )
     return Game(
         id="random_walk" if states == 19 else f"random_walk:states={states}",
         players=1,
@@ -69,6 +71,7 @@ def random_walk(states: int = 19) -> Game:
         state_words=1,
         max_steps=max(1000, 10 * states * states),
         kind="gridworld",
+        terminal_rewards=True,
         summary=f"{states} states in a row",
         source="notes 2.4; Sutton & Barto, examples 6.2 and 7.1",
         action_names=("left", "right"),

@@ -6,10 +6,11 @@ from typing import Any
 
 from elodrome.envs.game import Game
 from elodrome.envs.matrix.matrix_game import matrix_game
+from elodrome.errors import shown
 
 
 def _classic(name: str, rounds: int, payoffs: Any, actions: tuple[str, ...], summary: str, source: str) -> Game:
-    id = name if rounds == 1 else f"{name}:rounds={rounds}"
+    id = name if rounds == 1 else f"{name}:rounds={shown(rounds)}"
     return matrix_game(payoffs, rounds, actions, id, summary, source)
 
 

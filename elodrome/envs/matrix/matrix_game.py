@@ -14,7 +14,7 @@ import numpy as np
 
 from elodrome.envs.game import Game, Words, pack_floats, rule
 from elodrome.envs.intrinsics import real
-from elodrome.errors import UserError
+from elodrome.errors import UserError, shown
 
 # The row: [rounds played, seat to act or -1, choices of this round, choices of the last round]; a choice takes 8 bits,
 # as 1 + action, 0 meaning none. Constants: rounds, seats n, the n counts of actions, payoffs [A1, .., An, n].
@@ -110,7 +110,7 @@ def matrix_game(
     """
     try:
         table = np.asarray(payoffs, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError("payoffs must be a full tensor of numbers, such as [[[2,1],[0,0]],[[0,0],[1,2]]]") from None
     if table.ndim < 2 or table.shape[-1] != table.ndim - 1 or not table.size or not np.isfinite(table).all():
         raise UserError(
@@ -121,10 +121,14 @@ def matrix_game(
     if players > 7 or max(counts) > 254:
         raise UserError("a matrix game has at most 7 seats and 254 actions each")
     if isinstance(rounds, bool) or not isinstance(rounds, int) or not 1 <= rounds <= 1_000_000:
-        raise UserError(f"rounds={rounds!r} is not a whole number from 1 to 1000000")
-    names = tuple(str(n) for n in action_names or ())
+        raise UserError(f"rounds={shown(rounds)} is not a whole number from 1 to 1000000")
+    if not isinstance(action_names, list | tuple | type(None)) or not all(
+        isinstance(n, str) for n in action_names or ()
+    ):
+        raise UserError(f"action_names={shown(action_names)} is not a list of texts, one for each action")
+    names = tuple(action_names or ())
     if names and len(names) != max(counts):
-        raise UserError(f"{len(names)} action names for {max(counts)} actions")
+        raise UserError(f"action_names: {len(names)} names for {max(counts)} actions")
     if id is None:
         id = "matrix_game:payoffs=" + json.dumps(_plain(table), separators=(",", ":"))
         id += f",rounds={rounds}" if rounds > 1 else ""
@@ -140,6 +144,7 @@ def matrix_game(
         kind="matrix",
         zero_sum=players > 1 and bool(np.allclose(table.sum(-1), 0, atol=1e-12)),
         simultaneous=players > 1,
+        terminal_rewards=rounds == 1,
         return_range=(float(table.min() * rounds), float(table.max() * rounds)),
         summary=summary or f"{' x '.join(map(str, counts))} payoffs",
         source=source or "notes 4.6",

@@ -16,7 +16,7 @@ import numpy as np
 from elodrome.envs.engine import GOLDEN, mix, unit
 from elodrome.envs.game import Game, Words, compiled, rule
 from elodrome.envs.signatures import I8, WORDS
-from elodrome.errors import UserError, unknown
+from elodrome.errors import UserError, shown, unknown
 from elodrome.seeding import generator
 
 # The row: [prompt, tokens so far n or ~n at the end, the tokens, 8 to a word, one byte each as id + 1].
@@ -187,12 +187,13 @@ def token_mdp(
     numbers = {"vocabulary": vocabulary, "prompts": prompts, "horizon": horizon, "seed": seed}
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UserError(f"token_mdp: {key}={value!r} is not a whole number")
-    for key, low, high in (("vocabulary", 2, 250), ("prompts", 1, 100_000), ("horizon", 1, 1024)):
+            raise UserError(f"token_mdp: {key}={shown(value)} is not a whole number")
+    seeds = (-(1 << 63), (1 << 63) - 1)
+    for key, low, high in (("vocabulary", 2, 250), ("prompts", 1, 100_000), ("horizon", 1, 1024), ("seed", *seeds)):
         if not low <= numbers[key] <= high:
-            raise UserError(f"token_mdp: {key}={numbers[key]} is not between {low} and {high}")
+            raise UserError(f"token_mdp: {key}={shown(numbers[key])} is not between {low} and {high}")
     if reward not in RULES:
-        raise unknown("reward", str(reward), RULES)
+        raise unknown("reward", reward if isinstance(reward, str) else shown(reward), RULES)
     content = vocabulary - 1
     if prompt_length is None:
         length = 2
@@ -201,7 +202,9 @@ def token_mdp(
     else:
         length = prompt_length
     if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= 1024 or content**length >= 1 << 31:
-        raise UserError(f"token_mdp: prompt_length={length!r} must be at least 1, with (vocabulary - 1)^it under 2^31")
+        raise UserError(
+            f"token_mdp: prompt_length={shown(length)} must be at least 1, with (vocabulary - 1)^it under 2^31"
+        )
     modulus = content**length
     if prompts > modulus:
         raise UserError(f"token_mdp: {prompts} prompts; there are only {modulus} of {length} of {content} tokens")
@@ -232,6 +235,7 @@ def token_mdp(
         max_steps=horizon,
         kind="tokens",
         return_range=(0.0, 1.0),
+        terminal_rewards=True,
         summary=f"token generation, reward: {reward}",
         source="notes 5.2.1, definition 5.1",
         action_names=(*(str(a) for a in range(content)), "EOS"),

@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 
+from elodrome.agents.parts import replay as module
 from elodrome.agents.parts.replay import Replay, Transitions
 from elodrome.envs.registry import make_env
+from elodrome.errors import UserError
 
 
 def batch(numbers):
@@ -51,3 +54,17 @@ def test_a_snapshot_goes_on_exactly():
     one, two = (replay.sample(100, np.random.default_rng(1)) for replay in (first, second))
     assert np.array_equal(one.reward, two.reward)
     assert np.array_equal(one.observation, two.observation)
+
+
+def test_a_ring_that_does_not_fit_is_refused_with_one_that_does(monkeypatch):
+    """Tic-tac-toe: two observations of 18 float32, 9 bytes of mask, 17 of action, reward and end: 170 bytes."""
+    monkeypatch.setattr(module, "free_memory", lambda: 1_000_000)
+    world = make_env("tic_tac_toe")
+    assert Replay(world, 4700).capacity == 4700
+    with pytest.raises(UserError, match=r"capacity=100000 takes .* GiB .*; capacity=4700 would fit"):
+        Replay(world, 100_000)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="would fit"):
+        Replay(world, 10**12)
+    arrays = Replay(world, 10)._ring.values()
+    assert sum(a.nbytes for a in arrays) == 10 * 170

@@ -1,5 +1,7 @@
 """Gymnasium both ways, against Gymnasium itself stepped directly and against its own environment checker."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from gymnasium.utils.env_checker import check_env
 from elodrome import make_env
 from elodrome.envs.adapters.foreign import env_seed
 from elodrome.envs.adapters.gymnasium import GymnasiumEnv
+from elodrome.envs.adapters.pettingzoo import AecEnv, ParallelEnv
+from elodrome.envs.adapters.register import ANY, ENTRY_POINT
 from elodrome.envs.registry import BUILTIN
 from elodrome.errors import IllegalAction, UserError
 
@@ -199,16 +203,107 @@ def test_refusals_of_our_own() -> None:
     assert env.render() == before
 
 
-@pytest.mark.parametrize("imports", ["import elodrome, gymnasium", "import gymnasium, elodrome", "import gymnasium"])
+# Libraries look for a package without importing it, import it again, and from several threads at once.
+ORDERS = [
+    "import elodrome, gymnasium",
+    "import gymnasium, elodrome",
+    "import gymnasium",
+    "import elodrome, importlib.util as u; [u.find_spec('gymnasium') for _ in range(3)]; import gymnasium",
+    "import elodrome, gymnasium, importlib; importlib.reload(gymnasium)",
+    "import elodrome, gymnasium, sys; [sys.modules.pop(m) for m in [*sys.modules] if m.split('.')[0] == 'gymnasium']; "
+    "import gymnasium",
+    "import elodrome, importlib; importlib.reload(elodrome); import gymnasium",
+    "import elodrome; from concurrent.futures import ThreadPoolExecutor as T; from importlib import import_module; "
+    "from importlib.util import find_spec; list(T(8).map(find_spec, ['gymnasium'] * 8)); "
+    "list(T(8).map(import_module, ['gymnasium'] * 8)); import gymnasium",
+]
+
+
+@pytest.mark.parametrize("imports", ORDERS)
 def test_ids_are_there_in_any_order_of_imports(imports: str) -> None:
     code = f"""{imports}
 import sys
 if "elodrome" in sys.modules:
     assert {{"cliff_walking", "elodrome/cliff_walking"}} <= set(gymnasium.registry)
+    assert not {{"tic_tac_toe", "elodrome/tic_tac_toe", "go"}} & set(gymnasium.registry)
 assert not {{"numba", "torch"}} & set(sys.modules)
 print(gymnasium.make("elodrome:cliff_walking").reset(seed=0)[0].shape)"""
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("(48,)", "")
+
+
+def test_the_registry_holds_the_solo_worlds_and_knows_how_many_seats_each_has() -> None:
+    assert {name: entry.seats for name, entry in BUILTIN.items()} == {n: make_env(n).players for n in BUILTIN}
+    ours = {id for id, spec in gymnasium.registry.items() if spec.entry_point == ENTRY_POINT}
+    assert ours == {*SOLO, *(f"elodrome/{name}" for name in SOLO), ANY}
+    env = gymnasium.make(ANY, world="gridworld:map=maze")
+    assert env.reset(seed=0)[0].shape == (54,)
+
+
+def test_importing_elodrome_imports_nothing_heavy() -> None:
+    code = "import elodrome, sys; print({'gymnasium', 'numpy', 'numba', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+PROBES = {
+    "gymnasium.make": lambda: gymnasium.make("elodrome:cliff_walking", frame_skip=4),
+    "make_vec": lambda: gymnasium.make_vec("elodrome:cliff_walking", num_envs=2, frame_skip=4),
+    "render_mode": lambda: GymnasiumEnv("cliff_walking", render_mode="rgb_array"),
+    "GymnasiumEnv": lambda: GymnasiumEnv("cliff_walking", frame_skip=4),
+    "GymnasiumEnv of a world": lambda: GymnasiumEnv(make_env("cliff_walking"), frame_skip=4),
+    "GymnasiumEnv of none": lambda: GymnasiumEnv(None),  # type: ignore[arg-type]
+    "AecEnv": lambda: AecEnv("tic_tac_toe", frame_skip=4),
+    "AecEnv, render_mode": lambda: AecEnv("tic_tac_toe", render_mode="rgb_array"),
+    "ParallelEnv": lambda: ParallelEnv("rock_paper_scissors", frame_skip=4),
+    "make_env": lambda: make_env("go", frame_skip=4),
+    "make_env of Gymnasium's": lambda: make_env("gymnasium:CartPole-v1", frame_skip=4),
+    "make_env of PettingZoo's": lambda: make_env("pettingzoo:classic/tictactoe_v3", frame_skip=4),
+    "make_env of OpenSpiel's": lambda: make_env("open_spiel:hex", frame_skip=4),
+}
+
+
+# Gymnasium only mentions a render mode that the environment does not list.
+@pytest.mark.filterwarnings("ignore:.*render_mode.*:UserWarning")
+@pytest.mark.parametrize("door", PROBES)
+def test_a_library_that_probes_with_unknown_keywords_gets_the_type_error_it_waits_for(door: str) -> None:
+    """Stable-Baselines3 and TorchRL do so, and go on without the keyword."""
+    with pytest.raises(TypeError) as caught:
+        PROBES[door]()
+    assert isinstance(caught.value, UserError)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*SOLO, "gridworld:slip=0.3", "gymnasium:CartPole-v1"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_of_an_environment_goes_on_with_the_same_episode(name: str, copied: Any) -> None:
+    env = GymnasiumEnv(name)
+    env.reset(seed=3)
+    env.step(np.int64(1))
+    twin, rng = copied(env), np.random.default_rng(0)
+    assert twin.world == env.world
+    for _ in range(40):
+        action = rng.integers(env.action_space.n)
+        ends = []
+        for one in (env, twin):
+            observation, reward, terminated, truncated, _ = one.step(action)
+            ends.append((observation.tolist(), reward, terminated, truncated))
+        assert ends[0] == ends[1]
+        if ends[0][2] or ends[0][3]:
+            assert env.reset()[0].tolist() == twin.reset()[0].tolist()
+
+
+def test_environments_in_processes_of_their_own() -> None:
+    """Gymnasium sends the maker and the spaces through pickle; the children import everything anew."""
+    env = gymnasium.make_vec(
+        "elodrome:cliff_walking", num_envs=2, vectorization_mode="async", vector_kwargs={"context": "spawn"}
+    )
+    try:
+        observation, _ = env.reset(seed=0)
+        observation, reward, *_ = env.step(np.zeros(2, np.int64))
+    finally:
+        env.close()
+    assert (observation.argmax(axis=1).tolist(), reward.tolist()) == ([24, 24], [-1, -1])
 
 
 @pytest.mark.parametrize("name", ["gymnasium", "gymnasium:", "pettingzoo:", "open_spiel"])

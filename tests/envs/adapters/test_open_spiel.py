@@ -1,15 +1,18 @@
 """OpenSpiel both ways, against pyspiel itself, hand values, and three programs' rules of the same games."""
 
+import pickle
+
 import numpy as np
 import pyspiel
 import pytest
+from open_spiel.python.algorithms import mcts
 from open_spiel.python.algorithms.minimax import alpha_beta_search
 
 from elodrome import make_env
 from elodrome.agents.random import Random
 from elodrome.arena.match import make_jobs, play_games
 from elodrome.arena.record import replay
-from elodrome.envs.adapters.open_spiel import spiel_game
+from elodrome.envs.adapters.spiel import spiel_game
 from elodrome.envs.game import World
 from elodrome.envs.registry import BUILTIN
 from elodrome.errors import IllegalAction, UserError
@@ -207,3 +210,58 @@ def test_agents_play_foreign_games() -> None:
     for record in records:
         *_, (table, last) = replay(record, world)
         assert (table.seats[0], last) == (-1, None)
+
+
+@pytest.mark.parametrize("name", ["open_spiel:negotiation", "open_spiel:stones_and_gems"])
+def test_a_game_that_rolls_its_own_dice_rolls_them_from_the_rows_seed(name: str) -> None:
+    first, moves = play_random(make_env(name), 4, seed=1)
+    again, same = play_random(make_env(name), 4, seed=1)
+    assert moves == same
+    assert (first == again).all()
+
+
+def test_dice_that_no_seed_decides_are_refused() -> None:
+    with pytest.raises(UserError, match="no game can be replayed"):
+        make_env("open_spiel:misere(game=negotiation())")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("go(board_size=-5)", "unsupported board size"),
+        ("hex:board_size=-1", "nothing can be done"),
+        ("tic_tac_toe:wings=2", "Unknown parameter 'wings'"),
+        ("nfg_game", "needs parameters"),
+        ("crossword", "unimplemented"),
+        ("chat_game", "unknown OpenSpiel game"),
+    ],
+)
+def test_what_openspiel_cannot_do_is_one_line(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        make_env(f"open_spiel:{name}")
+    assert "\n" not in str(caught.value)
+
+
+NAMED = ["tic_tac_toe", "connect_four", "random_walk", "token_mdp", "gridworld", "rock_paper_scissors"]
+
+
+@pytest.mark.parametrize("name", [*NAMED, "go:size=5,komi=7.5", "matrix_game:payoffs=[[[1,2],[3,4]],[[5,6],[7,8]]]"])
+def test_openspiel_writes_our_games_down_and_reads_them_again(name: str) -> None:
+    game = spiel_game(name)
+    assert str(pyspiel.load_game(str(game))) == str(game)
+    assert str(pickle.loads(pickle.dumps(game))) == str(game)
+    pyspiel.random_sim_test(pyspiel.load_game(str(game)), num_sims=2, serialize=True, verbose=False)
+
+
+def test_rewards_at_the_end_are_declared_so_that_openspiels_own_search_plays() -> None:
+    terminal = pyspiel.GameType.RewardModel.TERMINAL
+    claims = {name: spiel_game(name).get_type().reward_model == terminal for name in BUILTIN}
+    assert {name for name, claim in claims.items() if not claim} == {"gridworld", "cliff_walking"}
+    assert spiel_game("stag_hunt:rounds=3").get_type().reward_model == pyspiel.GameType.RewardModel.REWARDS
+    rng = np.random.RandomState(0)
+    game = pyspiel.load_game("elodrome_tic_tac_toe")
+    bot = mcts.MCTSBot(game, 2.0, 300, mcts.RandomRolloutEvaluator(2, rng), random_state=rng)
+    state = game.new_initial_state()
+    for action in (0, 3, 1, 4):  # the first player wins at 2
+        state.apply_action(action)
+    assert bot.step(state) == 2
