@@ -319,7 +319,7 @@ def endings(count: int, empty: int) -> tuple[Positions, Any]:
 
 
 def test_no_ending_is_misplayed() -> None:
-    positions, best = endings(40_000, 12)
+    positions, best = endings(80_000, 12)
     assert len(best) > 300
     agent = make_agent("alphazero-strong", make_env("connect_four"))
     assert best[np.arange(len(best)), agent.act(positions)].all()
