@@ -3,8 +3,9 @@
     python benchmarks/kills.py                        # 50 kills of trainings, 100 of tournaments
     python benchmarks/kills.py training --kills 10
 
-Each life of a command runs until it has kept something new, and for a random time more; then its whole process group is
-killed. A kill counts only between the first and the last checkpoint (or game): where something was kept, and not all.
+The instants are spread at random over the whole run: a life of a command goes on until as much is kept as was drawn for
+it, and something new, and for a random time more; then its whole process group is killed. A kill counts only between the
+first and the last checkpoint (or game): where something was kept, and not all.
 After each kill of a training its agent must load. At the end, the weights must equal those of the run that nobody
 killed byte for byte, and so must a tournament's ``report.json``. Exit code 1 where anything differs.
 """
@@ -45,7 +46,7 @@ LEARNERS = {
 }
 ROSTER = "random,mcts:simulations=50,mcts:simulations=100,mcts:simulations=200"
 GAMES = 20  # of each pairing, for each kill
-DELAY = 0.5  # seconds, at most, from the first thing that a life keeps to its end
+DELAY = 0.5  # seconds, at most, that a life goes on for when it has kept enough
 ONE_RUN = 50  # kills of one command, at most
 MARGIN = 1.5  # a run is longer by so much than its kills should take
 
@@ -96,10 +97,10 @@ def endure(command: Command, kills: int, draw: random.Random, folder: Path, toll
     """One unbroken run, and one killed up to ``kills`` times and resumed each time; adds to ``toll``."""
     command.finish(folder / "unbroken")
     broken, resume, killed = folder / "broken", False, 0
-    while killed < kills:
-        before = command.kept(broken)
+    for share in sorted(draw.random() for _ in range(kills)):
+        enough = max(share * command.total, command.kept(broken) + 1)
         process = command.start(broken, resume)
-        while process.poll() is None and command.kept(broken) <= before:
+        while process.poll() is None and command.kept(broken) < enough:
             time.sleep(0.01)
         time.sleep(draw.uniform(0.0, DELAY))
         if process.poll() is not None:

@@ -185,8 +185,7 @@ def test_each_fault_of_keeping_is_found(tmp_path: Path, body: str, finding: str)
 
 def test_weights_that_need_a_long_time_to_change_are_waited_for(tmp_path: Path) -> None:
     """A learner that learns nothing from its first 2,000 games forgets its count: 64 games would not show it."""
-    file = tmp_path / "late.py"
-    file.write_text(
+    late = (
         LEARNER.read_text() + "\n\nclass Late(MonteCarlo):\n"
         "    def learn(self, budget):\n"
         "        while self.games < min(2000, budget.steps):\n"
@@ -194,11 +193,12 @@ def test_weights_that_need_a_long_time_to_change_are_waited_for(tmp_path: Path) 
         "            yield Progress(self.games)\n"
         "        yield from super().learn(budget)\n"
     )
+    forgetful = late + "    def snapshot(self):\n        return {**super().snapshot(), 'games': 2000}\n"
+    (tmp_path / "late.py").write_text(late)
+    (tmp_path / "forgetful.py").write_text(forgetful)
     world = make_env("tic_tac_toe")
-    assert check_agent(f"{file}:Late", world) == []
-    with file.open("a") as more:
-        more.write("    def snapshot(self):\n        return {**super().snapshot(), 'games': 2000}\n")
-    (finding,) = check_agent(f"{file}:Late", world)
+    assert check_agent(f"{tmp_path / 'late.py'}:Late", world) == []
+    (finding,) = check_agent(f"{tmp_path / 'forgetful.py'}:Late", world)
     assert "goes on differently" in finding
 
 

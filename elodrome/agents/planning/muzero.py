@@ -17,7 +17,7 @@ from pydantic import Field
 
 from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
 from elodrome.agents.ops import muzero as ops
-from elodrome.agents.ops.td import linear_schedule
+from elodrome.agents.ops.td import cut_is_end, linear_schedule
 from elodrome.agents.parts.deep import discount_of, greedy_legal, pick, probabilities, require_finite
 from elodrome.agents.parts.latent import LatentForest
 from elodrome.agents.parts.latentnet import LatentNet, NetModel
@@ -271,12 +271,12 @@ class _Games:
         return self.table.observe(self.rows), self.table.legal(self.rows)
 
     def step(self, actions: Ints) -> tuple[Reals, Ints]:
-        """Play; the rewards [B] of those who moved, and 1 where the rules ended the game, 2 where it was truncated
-        (with two seats the same as the end: what a game broken off is worth is what it has brought)."""
+        """Play; the rewards [B] of those who moved, and 1 where the game ended, 2 where it was truncated and that is no
+        end (``cut_is_end``)."""
         movers = self.table.seats.copy()
         rewards = self.table.step(self.rows, actions)
         self.returns += rewards[:, 0]
-        cut = self.table.truncated & (self.world.players == 1)
+        cut = self.table.truncated & (not cut_is_end(self.world.players))
         return rewards[self.rows, movers], np.where(self.table.seats >= 0, 0, np.where(cut, 2, 1))
 
     def restart(self) -> list[tuple[float, int]]:
