@@ -3,11 +3,11 @@
     python benchmarks/kills.py                        # 50 kills of trainings, 100 of tournaments
     python benchmarks/kills.py training --kills 10
 
-The instants are spread at random over the whole run: a life of a command goes on until as much is kept as was drawn for
-it, and something new, and for a random time more; then its whole process group is killed. A kill counts only between the
-first and the last checkpoint (or game): where something was kept, and not all.
-After each kill of a training its agent must load. At the end, the weights must equal those of the run that nobody
-killed byte for byte, and so must a tournament's ``report.json``. Exit code 1 where anything differs.
+The instants are spread at random over the whole run: a life of a command goes on until as much is kept as was drawn
+for it, and something new, and for a random time more; then its whole process group is killed. A kill counts only
+between the first and the last checkpoint (or game): where something was kept, and not all. After each kill of a
+training its agent must load. At the end, the weights must equal those of the run that nobody killed byte for byte, and
+so must a tournament's ``report.json``. Exit code 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -38,17 +38,16 @@ from elodrome.errors import BrokenAgent
 WORLD = "tic_tac_toe"
 # Learners with settings, and steps for each kill that they are to outlive: about a second's worth.
 LEARNERS = {
-    "ppo": ((), 22_000),
+    "ppo": ((), 18_000),
     "dqn": ((), 7_000),
-    "reinforce": ((), 18_000),
-    "alphazero": ((), 5_000),
-    "muzero": (("games=16", "moves=8"), 700),
+    "reinforce": ((), 15_000),
+    "alphazero": ((), 4_000),
+    "muzero": (("games=16", "moves=8"), 512),
 }
 ROSTER = "random,mcts:simulations=50,mcts:simulations=100,mcts:simulations=200"
 GAMES = 20  # of each pairing, for each kill
 DELAY = 0.5  # seconds, at most, that a life goes on for when it has kept enough
 ONE_RUN = 50  # kills of one command, at most
-MARGIN = 1.5  # a run is longer by so much than its kills should take
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def can_act(folder: Path) -> bool:
 def training(kind: str, kills: int, seed: int) -> Command:
     """A training of ``kind`` that is long enough for so many kills."""
     settings, steps = LEARNERS[kind]
-    total = round(steps * kills * MARGIN)
+    total = steps * kills
     words = ["train", kind, "--env", WORLD, "--steps", str(total), "--seed", str(seed), "--checkpoint", "0.1"]
     words += [word for setting in settings for word in ("--set", setting)]
     return Command(f"train {kind}", tuple(words), total, checkpoint_step, WEIGHTS, can_act)
@@ -164,7 +163,7 @@ def training(kind: str, kills: int, seed: int) -> Command:
 
 def tournament(kills: int, seed: int) -> Command:
     """A tournament that is long enough for so many kills."""
-    games = max(64, 2 * round(GAMES * kills * MARGIN / 2))
+    games = max(64, GAMES * kills)
     pairings = 6
     words = ["tournament", "run", "--env", "connect_four", "--agents", ROSTER, "--games", str(games)]
     words += ["--seed", str(seed), "--workers", "2"]
