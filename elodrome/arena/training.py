@@ -230,7 +230,7 @@ class _Run:
             before = json.loads(run.read_text(encoding="utf-8"))
             if not isinstance(before, dict):
                 raise TypeError("no table of settings")
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise BrokenAgent(f"{run}: not the settings of a run ({error}); choose another --out") from error
         for name in (CARD, WEIGHTS, CHECKPOINT):  # what a kill in the middle of writing left behind
             for stray in folder.glob(f".{name}.*"):

@@ -252,7 +252,11 @@ def test_arrays_that_are_not_finite_are_never_saved(world, tmp_path: Path, where
         tmp_path,
         f"    def {where}(self):\n"
         f"        arrays = super().{where}()\n"
-        "        return {**arrays, 'values': arrays['values'] / float(self.games < 500 or 'nan')}\n",
+        "        return {**arrays, 'values': arrays['values'] / float(self.games < 500 or 'nan')}\n"
+        + (
+            "    def snapshot(self):\n        return {**super().weights(), 'games': self.games}\n"
+            * (where == "weights")
+        ),
     )
     with pytest.raises(
         Diverged, match="at step 600: values is not a number any more; the checkpoint of step 400 stays"

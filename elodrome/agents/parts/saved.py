@@ -209,7 +209,7 @@ def _unfinished(folder: Path) -> str:
     """The command that goes on with the training whose folder this is, or nothing."""
     try:
         return str(json.loads((folder / RUN).read_text(encoding="utf-8"))["command"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
