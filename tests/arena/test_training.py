@@ -246,6 +246,21 @@ def test_settings_that_are_no_finite_number_are_refused(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])
+def test_a_checkpoint_every_so_many_seconds_needs_a_number_of_them(world, tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(UserError, match="checkpoint must be a number of seconds, 0 or more, not"):
+        train(PLUGIN, world, steps=20, out=tmp_path / "a", checkpoint=seconds, tensorboard=False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_kills_left_behind_is_cleared_away_on_resume(world, tmp_path: Path) -> None:
+    out = train(PLUGIN, world, steps=20, out=tmp_path / "a", tensorboard=False).folder
+    for name in (".checkpoint.safetensors.77", ".agent.json.77", ".weights.safetensors.77"):
+        (out / name).write_bytes(b"half")
+    train(PLUGIN, world, steps=20, out=out, resume=True, tensorboard=False)
+    assert not list(out.glob(".*"))
+
+
 @pytest.mark.parametrize("where", ["weights", "snapshot"])
 def test_arrays_that_are_not_finite_are_never_saved(world, tmp_path: Path, where: str) -> None:
     spec = plugin(
