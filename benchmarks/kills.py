@@ -163,7 +163,7 @@ def training(kind: str, kills: int, seed: int) -> Command:
 
 def tournament(kills: int, seed: int) -> Command:
     """A tournament that is long enough for so many kills."""
-    games = max(64, GAMES * kills)
+    games = max(128, GAMES * kills)
     pairings = 6
     words = ["tournament", "run", "--env", "connect_four", "--agents", ROSTER, "--games", str(games)]
     words += ["--seed", str(seed), "--workers", "2"]
