@@ -198,6 +198,7 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, may be repeated")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the run")] = None,
     resume: Annotated[bool, typer.Option(help="go on from the last checkpoint")] = False,
+    checkpoint: Annotated[float, typer.Option(help="seconds between two checkpoints; 0: at every report")] = 20.0,
     keep: Annotated[int | None, typer.Option(help="every so many steps, keep the agent as it is then", min=1)] = None,
     examine: Annotated[int | None, typer.Option(help="every so many steps, play against --rivals", min=1)] = None,
     rivals: Annotated[str, typer.Option(help="specs, separated by commas; and the best of its own past")] = "random",
@@ -223,6 +224,7 @@ def train(
             options=options,
             out=out,
             resume=resume,
+            checkpoint=checkpoint,
             keep=keep,
             examine=examine,
             rivals=split_specs(rivals),
@@ -236,6 +238,8 @@ def train(
         print(
             f"{agent} on {world.id}: {result.steps} {result.unit} in {result.seconds:.1f} s; saved in {result.folder}"
         )
+    for remark in result.remarks:
+        print(f"elodrome: {remark}", file=sys.stderr)
 
 
 @app.command()

@@ -27,9 +27,10 @@ RESIGN = -1_000_000  # what any agent may answer on a board instead of an action
 
 
 class Config(BaseModel):
-    """Base of every algorithm's settings: frozen and validated; unknown or bad values are errors."""
+    """Base of every algorithm's settings: frozen and validated; unknown or bad values are errors, and so is a number
+    that is NaN or infinite, wherever it stands."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class About(BaseModel):

@@ -7,20 +7,27 @@ match: legal, repeatable from the seed, the same alone as in a batch, and withou
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Task
+from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
+from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent, make_learner, parse_spec
 from elodrome.envs.game import World
-from elodrome.errors import UserError
+from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import streams
 
-# In the learner's own unit: an update of a text policy is a thousand times a step.
-TRAINING_STEPS = {"updates": 8}
-OTHER_STEPS = 64
+SIDE = 2  # reports on each side of a break in training that must bring new weights
+FIRST_BUDGET = {"updates": 8}  # in the learner's own unit: an update of a text policy is a thousand times a step
+OTHER_BUDGET = 64
+BARREN = 4  # budgets in a row that bring no more of them: then what there is must do
 
 
 def sample_positions(world: World, count: int, seed: int) -> Positions:
@@ -105,32 +112,100 @@ def check_acting(
 def check_learning(
     kind: str, world: World, options: dict[str, Any], seed: int = 0, fallible: bool = False
 ) -> list[str]:
-    """Findings about a learner: it reports, saves, restores to the same agent, and resumes to the same weights."""
-    unbroken = make_learner(kind, Task(world, seed), options)
-    steps = TRAINING_STEPS.get(unbroken.unit, OTHER_STEPS)
-    findings: list[str] = []
-    reports = list(unbroken.learn(Budget(steps)))
-    if not reports:
-        return ["learn yields no Progress; yield one now and then, and one at the end"]
-    if reports[-1].step < steps:
-        findings.append(f"learn stops at step {reports[-1].step} of {steps}")
-    again = make_learner(kind, Task(world, seed), options)
-    list(again.learn(Budget(steps)))
-    if not _same_weights(unbroken, again):
-        findings.append("the same seed gives other weights the second time; draw everything from task.seed")
-    halfway = make_learner(kind, Task(world, seed), options)
-    list(halfway.learn(Budget(steps // 2)))
-    resumed = make_learner(kind, Task(world, seed), options)
-    resumed.resume(halfway.snapshot())
-    list(resumed.learn(Budget(steps)))
-    list(halfway.learn(Budget(steps)))
-    if not _same_weights(halfway, resumed):
-        findings.append("a learner restored from a snapshot goes on differently; put all it needs into snapshot()")
-    restored = type(unbroken).restore(world, unbroken.config, unbroken.weights())
+    """Findings about a learner: it reports, saves, restores to the same agent, and resumes to the same weights.
+
+    It is trained as far as it takes for its weights to change several times. In the midst of these changes it is kept
+    in a file; a second learner must get as far to the same weights, and a third go on from the file to the same end.
+    """
+    make_learner(kind, Task(world, seed), options)  # loads what runs on threads
+    with single_threaded():
+        learner, findings = _check_training(lambda: make_learner(kind, Task(world, seed), options))
+    restored = type(learner).restore(world, learner.config, learner.weights())
     given = sample_positions(world, 16, seed)
-    if not _same(list(unbroken.agent.act(given)), list(restored.act(given))):
+    if not _same(list(learner.agent.act(given)), list(restored.act(given))):
         findings.append("the agent restored from weights() acts differently from the one that was trained")
     return findings + check_acting(restored, world, seed=seed, fallible=fallible)
+
+
+@dataclass(frozen=True)
+class _Report:
+    """One report of a learner that is being checked: its step, the weights then, and whether they are new."""
+
+    step: int
+    weights: dict[str, Any]
+    new: bool
+
+
+def _check_training(make: Callable[[], Learner]) -> tuple[Learner, list[str]]:
+    """A trained learner, and findings about how it learns and resumes."""
+    most = barren = steps = changes = gap = 0
+    reports: list[_Report] = []
+    with TemporaryDirectory() as folder:
+        while most < 2 * SIDE and barren < BARREN:
+            # As far as the reports so far let expect; where nothing changes yet, eight times as far.
+            if most:
+                steps = reports[-1].step + (2 * SIDE - changes) * gap
+            else:
+                steps = 8 * steps or FIRST_BUDGET.get(make().unit, OTHER_BUDGET)
+            learner = make()
+            reports, findings = _train(learner, steps, Path(folder))
+            if findings:
+                return learner, findings
+            gap = max(after - before for before, after in pairwise([0, *(report.step for report in reports)]))
+            changes = sum(report.new for report in reports)
+            barren = 0 if changes > most else barren + 1
+            most = max(most, changes)
+        if not most:
+            return learner, [f"nothing in weights() changes in {steps} {learner.unit}, so resuming cannot be checked"]
+        if len(reports) < 2:
+            return learner, [
+                f"learn yields one Progress in {steps} {learner.unit}; yield more, for runs that are stopped"
+            ]
+        news = [index for index, report in enumerate(reports) if report.new]
+        middle = reports[min(news[(len(news) - 1) // 2], len(reports) - 2)]
+        return learner, _check_resuming(learner, make, steps, middle, Path(folder) / str(middle.step))
+
+
+def _train(learner: Learner, steps: int, folder: Path) -> tuple[list[_Report], list[str]]:
+    """Train to a budget, with a checkpoint in ``folder/STEP`` at every report: all reports, and findings that forbid to
+    go on."""
+    reports: list[_Report] = []
+    weights = learner.weights()
+    for progress in learner.learn(Budget(steps)):
+        before, weights = weights, learner.weights()
+        reports.append(_Report(progress.step, weights, not _same_arrays(before, weights)))
+        try:
+            save_checkpoint(folder / str(progress.step), progress.step, learner.snapshot())
+        except (TypeError, ValueError) as error:
+            return reports, [f"snapshot() cannot be kept in a file ({error}); put arrays and JSON values into it"]
+    if not reports:
+        return reports, ["learn yields no Progress; yield one now and then, and one at the end"]
+    if reports[-1].step < steps:
+        return reports, [f"learn stops at step {reports[-1].step} of {steps}"]
+    return reports, []
+
+
+def _check_resuming(
+    unbroken: Learner, make: Callable[[], Learner], steps: int, middle: _Report, checkpoint: Path
+) -> list[str]:
+    """Findings about a second learner that is trained to ``middle``, and a third that goes on from its checkpoint."""
+    try:
+        _, kept = load_checkpoint(checkpoint) or (0, {})
+    except BrokenAgent as error:
+        return [f"snapshot() cannot be read back: {error}"]
+    again, resumed = make(), make()
+    next(report for report in again.learn(Budget(steps)) if report.step >= middle.step)
+    if not _same_arrays(middle.weights, again.weights()):
+        return ["the same seed gives other weights the second time; draw everything from task.seed"]
+    try:
+        resumed.resume(kept)
+    except Exception as error:
+        return [f"resume raises {type(error).__name__}: {error}"]
+    for _ in resumed.learn(Budget(steps)):
+        pass
+    if not _same_arrays(unbroken.weights(), resumed.weights()):
+        return ["a learner restored from a snapshot goes on differently; put all it needs into snapshot()"]
+    return []
 
 
 def check_agent(spec: str, world: World, *, seed: int = 0) -> list[str]:
@@ -175,8 +250,7 @@ def _same(a: Sequence[Any], b: Sequence[Any]) -> bool:
     return len(a) == len(b) and all(x == y for x, y in zip(a, b, strict=True))
 
 
-def _same_weights(a: Learner, b: Learner) -> bool:
-    one, two = a.weights(), b.weights()
+def _same_arrays(one: dict[str, Any], two: dict[str, Any]) -> bool:
     return one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
 
 

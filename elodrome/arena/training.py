@@ -1,8 +1,9 @@
 """Training: a learner driven to its budget, with curves, checkpoints, and a clean way to stop and go on.
 
-A run lives in one folder: ``agent.json`` and ``weights.safetensors`` (the acting agent), ``checkpoint.safetensors``
-(all that resuming needs), ``learning.jsonl`` (one line per report), TensorBoard event files, and, where asked for,
-``kept/STEPS`` with the agent as it was on the way.
+A run lives in one folder: ``agent.json`` and ``weights.safetensors`` (the acting agent as of the last checkpoint),
+``checkpoint.safetensors`` (all that resuming needs), ``learning.jsonl`` (one line per report), TensorBoard event files,
+and, where asked for, ``kept/STEPS`` with the agent as it was on the way. The first report is kept at once, then one
+every so many seconds, and the last: from the first report on, a run that is stopped can be played and resumed.
 """
 
 from __future__ import annotations
@@ -10,20 +11,29 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 from pydantic import ValidationError
 
 from elodrome.agents.agent import Budget, Learner, Progress, Task
 from elodrome.agents.parts.saved import (
     CARD,
+    CHECKPOINT,
+    RUN,
+    WEIGHTS,
     agents_folder,
     load_checkpoint,
     read_card,
+    replace_file,
     save_agent,
     save_checkpoint,
 )
@@ -31,7 +41,7 @@ from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
 from elodrome.arena.examination import Examiner
 from elodrome.envs.game import World
-from elodrome.errors import Diverged, UserError
+from elodrome.errors import BrokenAgent, Diverged, UserError
 
 CURVES = "learning.jsonl"
 KEPT = "kept"
@@ -40,8 +50,8 @@ CHECKPOINT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Where the agent lies, how far it got (in its own unit), in how many seconds of this call, and its last
-    measurements."""
+    """Where the agent lies, how far it got (in its own unit), in how many seconds of this call, its last
+    measurements, and what a person should know."""
 
     folder: Path
     steps: int
@@ -49,6 +59,7 @@ class TrainingResult:
     seconds: float
     metrics: dict[str, float]
     already_done: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 class Stopped(UserError):
@@ -72,6 +83,7 @@ def train(
     resume: bool = False,
     on_progress: Callable[[Progress, int], None] | None = None,
     tensorboard: bool = True,
+    checkpoint: float = CHECKPOINT_SECONDS,
     keep: int | None = None,
     examine: int | None = None,
     rivals: Sequence[str] = ("random",),
@@ -79,90 +91,126 @@ def train(
 ) -> TrainingResult:
     """Train an agent of kind ``name`` for ``steps`` of its own unit and save it.
 
+    checkpoint: seconds between two checkpoints; 0 makes one at every report.
     keep: every so many steps the agent as it is then goes to a folder of its own, for opponents of several strengths.
     examine: every so many steps it plays against the ``rivals`` and the best of its past, see ``Examiner``.
 
     With ``resume`` it goes on from the last checkpoint, exactly as if it had not been stopped. Raises UserError for
-    bad input or a folder that already holds a run, Stopped on Ctrl-C (after a checkpoint), Diverged when a loss is
-    no longer a number (the last good checkpoint stays).
+    bad input or a folder that already holds a run, Stopped on Ctrl-C or SIGTERM (after a checkpoint), Diverged when a
+    measurement or a weight is no finite number any more (the last good checkpoint stays).
     """
+    if not 0 <= checkpoint < math.inf:
+        raise UserError(f"checkpoint must be a number of seconds, 0 or more, not {checkpoint}")
     learner = make_learner(name, Task(world, seed, device), options or {})
     examiner = Examiner(learner, examine, rivals) if examine else None
-    run = _Run(learner, name, options or {}, out or default_folder(name, world, seed), keep, examiner, notes or {})
+    total = learner.default_steps if steps is None else steps
+    if total < 1:
+        raise UserError(f"steps must be at least 1, not {total}")
+    folder = out or default_folder(name, world, seed)
+    run = _Run(learner, name, total, options or {}, folder, checkpoint, keep, examiner, notes or {})
     with single_threaded():
-        return run.drive(learner.default_steps if steps is None else steps, resume, on_progress, tensorboard)
+        return run.drive(resume, on_progress, tensorboard)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A learner and where it goes."""
+    """A learner, how far it is to go, and where its files go."""
 
     learner: Learner
     name: str
+    total: int
     options: dict[str, Any]
     folder: Path
+    checkpoint: float
     keep: int | None
     examiner: Examiner | None
     notes: dict[str, Any]
 
     def drive(
-        self, total: int, resume: bool, on_progress: Callable[[Progress, int], None] | None, tensorboard: bool
+        self, resume: bool, on_progress: Callable[[Progress, int], None] | None, tensorboard: bool
     ) -> TrainingResult:
         """Learn until ``total`` steps."""
-        learner, folder = self.learner, self.folder
-        if total < 1:
-            raise UserError(f"steps must be at least 1, not {total}")
+        learner, folder, total = self.learner, self.folder, self.total
         done = self._prepare(resume)
         if done >= total:
-            if not (folder / CARD).is_file():  # killed between the last checkpoint and the agent's file
+            if not (folder / CARD).is_file():
                 self._save(folder, done, 0.0)
             return TrainingResult(folder, done, learner.unit, 0.0, {}, already_done=True)
-        saved_at = started = time.perf_counter()
-        latest, before = Progress(done), done
+        started = time.perf_counter()
+        saved_at = started if done else -math.inf
+        latest, before, kept, at_report = Progress(done), done, done, False
         writer = _Curves(folder, self.name, done, tensorboard)
         try:
-            for latest in learner.learn(Budget(total)):
-                bad = [key for key, value in latest.metrics.items() if math.isnan(value)]
-                if bad:
-                    raise Diverged(f"{self.name} at step {latest.step}: {', '.join(bad)} is not a number any more")
-                if self.examiner and latest.step // self.examiner.every > before // self.examiner.every:
-                    latest = Progress(latest.step, {**latest.metrics, **self.examiner.examine(latest.step)})
-                now = time.perf_counter()
-                writer.write(latest, now - started)
-                if on_progress:
-                    on_progress(latest, total)
-                if self.keep and latest.step // self.keep > before // self.keep:
-                    self._save(folder / KEPT / str(latest.step), latest.step, writer.offset + now - started)
-                before = latest.step
-                if now - saved_at > CHECKPOINT_SECONDS:
-                    self._checkpoint(latest.step)
-                    saved_at = time.perf_counter()
+            with _Stop() as stop:
+                for latest in learner.learn(Budget(total)):
+                    at_report = True
+                    self._require_finite(latest.step, latest.metrics, kept)
+                    if self.examiner and latest.step // self.examiner.every > before // self.examiner.every:
+                        latest = Progress(latest.step, {**latest.metrics, **self.examiner.examine(latest.step)})
+                    now = time.perf_counter()
+                    writer.write(latest, now - started)
+                    if on_progress:
+                        on_progress(latest, total)
+                    if self.keep and latest.step // self.keep > before // self.keep:
+                        self._require_finite(latest.step, learner.weights(), kept)
+                        self._save(folder / KEPT / str(latest.step), latest.step, writer.offset + now - started)
+                    before = latest.step
+                    if now - saved_at > self.checkpoint:
+                        self._checkpoint(latest.step, writer.offset + now - started, kept)
+                        saved_at, kept = time.perf_counter(), latest.step
+                    if stop.asked and latest.step < total:
+                        raise KeyboardInterrupt
+                    at_report = False
+                seconds = time.perf_counter() - started
+                self._checkpoint(latest.step, writer.offset + seconds, kept)
         except KeyboardInterrupt:
-            if latest.step > done:
-                self._checkpoint(latest.step)
-            command = resume_command(self.name, learner.world, total, learner.task.seed, folder, self.options)
-            command += f" --keep {self.keep}" if self.keep else ""
-            command += f" {self.examiner.options}" if self.examiner else ""
-            raise Stopped(f"stopped at {learner.unit[:-1]} {latest.step} of {total}; to go on: {command}") from None
+            # Amid an update the learner is no state that could be gone on from exactly: the last checkpoint is.
+            if at_report and latest.step > kept:
+                self._checkpoint(latest.step, writer.offset + time.perf_counter() - started, kept)
+                kept = latest.step
+            where = f"at {learner.unit[:-1]} {kept} of {total}" if kept else "before anything was saved"
+            raise Stopped(f"stopped {where}; to go on: {self._command()}") from None
         finally:
             writer.close()
-        self._checkpoint(latest.step)
-        seconds = time.perf_counter() - started
-        self._save(folder, latest.step, writer.offset + seconds)
-        return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics)
+        return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics, remarks=writer.remarks)
+
+    def _command(self) -> str:
+        """The command line that goes on with this run."""
+        command = resume_command(
+            self.name, self.learner.world, self.total, self.learner.task.seed, self.folder, self.options
+        )
+        if self.checkpoint != CHECKPOINT_SECONDS:
+            command += f" --checkpoint {self.checkpoint:g}"
+        command += f" --keep {self.keep}" if self.keep else ""
+        return command + (f" {self.examiner.options}" if self.examiner else "")
+
+    def _require_finite(self, step: int, numbers: dict[str, Any], kept: int) -> None:
+        """Raises Diverged, with the step and the names, where a measurement or an array holds NaN or infinities."""
+        floats = {name: np.asarray(x) for name, x in numbers.items() if not isinstance(x, (str, dict, list))}
+        bad = [name for name, x in floats.items() if x.dtype.kind in "fc" and not np.isfinite(x).all()]
+        if bad:
+            some = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+            what = "is not a number any more" if len(bad) == 1 else "are not numbers any more"
+            last = f"the checkpoint of step {kept} stays" if kept else "nothing was saved"
+            raise Diverged(f"{self.name} at step {step}: {some} {what}; {last}; a smaller rate may help")
 
     def _save(self, where: Path, step: int, seconds: float) -> None:
         notes = {"seconds": round(seconds, 2), "device": self.learner.task.device, **self.notes}
         save_agent(self.learner, self.name, where, step, notes)
 
-    def _checkpoint(self, step: int) -> None:
+    def _checkpoint(self, step: int, seconds: float, kept: int) -> None:
+        """Keep all of this moment: the acting agent first, so that a checkpoint never stands without it."""
         best = self.examiner.snapshot() if self.examiner else {}
-        save_checkpoint(self.folder, step, {**self.learner.snapshot(), **best})
+        snapshot = {**self.learner.snapshot(), **best}
+        self._require_finite(step, self.learner.weights(), kept)
+        self._require_finite(step, snapshot, kept)
+        self._save(self.folder, step, seconds)
+        save_checkpoint(self.folder, step, snapshot)
 
     def _prepare(self, resume: bool) -> int:
         """Check the folder, restore a checkpoint if asked; the steps already done."""
         learner, folder = self.learner, self.folder
-        run = folder / "run.json"
+        run = folder / RUN
         settings = {
             "kind": self.name,
             "world": learner.world.id,
@@ -174,19 +222,23 @@ class _Run:
                 raise UserError(
                     f"{folder} already holds a trained agent ({read_card(folder).kind}); choose another --out"
                 )
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                run.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-            except OSError as error:
-                raise UserError(f"cannot write {folder}: {error.strerror}") from error
+            replace_file(run, json.dumps({**settings, "command": self._command()}, indent=2).encode())
             return 0
         if not resume:
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or choose another --out")
-        before = json.loads(run.read_text(encoding="utf-8"))
+        try:
+            before = json.loads(run.read_text(encoding="utf-8"))
+            if not isinstance(before, dict):
+                raise TypeError("no table of settings")
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise BrokenAgent(f"{run}: not the settings of a run ({error}); choose another --out") from error
+        for name in (CARD, WEIGHTS, CHECKPOINT):  # what a kill in the middle of writing left behind
+            for stray in folder.glob(f".{name}.*"):
+                stray.unlink(missing_ok=True)
         with contextlib.suppress(KeyError, ValidationError):  # a setting that is newer than the run had its default
             before["config"] = type(learner.config)(**before["config"]).model_dump(mode="json")
         changed = [
-            f"{key} was {before[key]}, now {settings[key]}" for key in settings if before.get(key) != settings[key]
+            f"{key} was {before.get(key)}, now {settings[key]}" for key in settings if before.get(key) != settings[key]
         ]
         if changed:
             raise UserError(f"{folder} holds another run: {'; '.join(changed)}")
@@ -194,16 +246,47 @@ class _Run:
         if checkpoint is None:
             return 0
         step, snapshot = checkpoint
-        learner.resume(snapshot)
-        if self.examiner:
-            self.examiner.resume(snapshot)
+        try:
+            learner.resume(snapshot)
+            if self.examiner:
+                self.examiner.resume(snapshot)
+        except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
+            file = folder / CHECKPOINT
+            raise BrokenAgent(f"{file}: does not fit this learner, of another version perhaps: {error}") from error
         return step
+
+
+class _Stop:
+    """Within, Ctrl-C and SIGTERM wait for the next report, where a run can be kept whole; asked again, they stop it at
+    once. Only in the main thread, and where nobody else has taken these signals."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
+                    self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("elodrome: stopping at the next report; once more stops at the last checkpoint", file=sys.stderr)
 
 
 def resume_command(name: str, world: World, steps: int, seed: int, out: Path, options: dict[str, Any]) -> str:
     """The command line that continues a stopped run."""
-    given = "".join(f" --set {key}={json.dumps(value)}" for key, value in options.items())
-    return f"elodrome train {name} --env {world.id} --steps {steps} --seed {seed}{given} --out {out} --resume"
+    given = [word for key, value in options.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    words = ["elodrome", "train", name, "--env", world.id, "--steps", str(steps), "--seed", str(seed)]
+    return shlex.join([*words, *given, "--out", str(out), "--resume"])
 
 
 class _Curves:
@@ -214,26 +297,49 @@ class _Curves:
         self.file = folder / CURVES
         kept = [line for line in read_curve(self.file) if line["step"] <= done] if done else []
         self.offset = kept[-1]["seconds"] if kept else 0.0
-        self.file.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        replace_file(self.file, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self.stream = self.file.open("a", encoding="utf-8")
-        self.board: Any = None
+        self.board: _Board | None = None
+        self.remarks: tuple[str, ...] = ()
         if tensorboard:
-            from tensorboard.summary import Writer
-
-            self.board = Writer(str(folder / "tensorboard"))
+            try:
+                self.board = _Board(folder / "tensorboard", done)
+            except ImportError as error:
+                self.remarks = (
+                    f"no curves for TensorBoard, as it cannot be loaded ({error}): pip install tensorboard",
+                )
 
     def write(self, progress: Progress, seconds: float) -> None:
         line = {"agent": self.name, "step": progress.step, "seconds": round(self.offset + seconds, 3)}
         self.stream.write(json.dumps({**line, **progress.metrics}) + "\n")
         self.stream.flush()
         if self.board:
-            for key, value in progress.metrics.items():
-                self.board.add_scalar(key, value, progress.step)
+            self.board.write(progress)
 
     def close(self) -> None:
         self.stream.close()
         if self.board:
-            self.board.close()
+            self.board.writer.close()
+
+
+class _Board:
+    """An event file of TensorBoard with plain scalars. What a run that was killed wrote past its last checkpoint is
+    declared void by an event of its own. Raises ImportError where there is no TensorBoard."""
+
+    def __init__(self, folder: Path, done: int) -> None:
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self.event, self.summary = event_pb2.Event, summary_pb2.Summary
+        self.writer = EventFileWriter(str(folder))
+        session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self.writer.add_event(self.event(wall_time=time.time(), step=done + 1, session_log=session))
+
+    def write(self, progress: Progress) -> None:
+        """One scalar for each measurement."""
+        values = [self.summary.Value(tag=key, simple_value=value) for key, value in progress.metrics.items()]
+        summary = self.summary(value=values)
+        self.writer.add_event(self.event(wall_time=time.time(), step=progress.step, summary=summary))
 
 
 def read_curve(file: Path) -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from elodrome import make_env
-from elodrome.agents.agent import Agent, Evaluation, Position, Positions
-from elodrome.agents.check import check_acting, check_agent
+from elodrome.agents.agent import Agent, Evaluation, Learner, Position, Positions
+from elodrome.agents.check import check_acting, check_agent, check_learning
 from elodrome.agents.registry import builtin, unfit
 from elodrome.envs.game import World
 
@@ -154,3 +155,79 @@ def test_each_fault_of_a_learner_is_found(tmp_path: Path, body: str, finding: st
     file.write_text(LEARNER.read_text() + "\n\nclass Odd(MonteCarlo):\n" + body)
     findings = check_agent(f"{file}:Odd", make_env("tic_tac_toe"))
     assert any(finding in f for f in findings), findings
+
+
+@pytest.mark.parametrize(
+    ("body", "finding"),
+    [
+        (
+            "    def snapshot(self):\n        return {**super().snapshot(), 'rng': object()}\n",
+            "snapshot() cannot be kept in a file",
+        ),
+        (
+            "    def snapshot(self):\n        return {**super().snapshot(), 'best': np.array(np.nan)}\n",
+            "snapshot() cannot be read back",
+        ),
+        ("    def resume(self, snapshot):\n        raise RuntimeError('lost')\n", "resume raises RuntimeError: lost"),
+        (
+            "    def learn(self, budget):\n        *_, last = super().learn(budget)\n        yield last\n",
+            "yields one Progress in",
+        ),
+        ("    def learn(self, budget):\n        yield Progress(budget.steps)\n", "so resuming cannot be checked"),
+    ],
+)  # fmt: skip
+def test_each_fault_of_keeping_is_found(tmp_path: Path, body: str, finding: str) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(LEARNER.read_text() + "\n\nclass Odd(MonteCarlo):\n" + body)
+    findings = check_agent(f"{file}:Odd", make_env("tic_tac_toe"))
+    assert any(finding in f for f in findings), findings
+
+
+def test_weights_that_need_a_long_time_to_change_are_waited_for(tmp_path: Path) -> None:
+    """A learner that learns nothing from its first 2,000 games forgets its count: 64 games would not show it."""
+    late = (
+        LEARNER.read_text() + "\n\nclass Late(MonteCarlo):\n"
+        "    def learn(self, budget):\n"
+        "        while self.games < min(2000, budget.steps):\n"
+        "            self.games = min(self.games + 200, budget.steps)\n"
+        "            yield Progress(self.games)\n"
+        "        yield from super().learn(budget)\n"
+    )
+    forgetful = late + "    def snapshot(self):\n        return {**super().snapshot(), 'games': 2000}\n"
+    (tmp_path / "late.py").write_text(late)
+    (tmp_path / "forgetful.py").write_text(forgetful)
+    world = make_env("tic_tac_toe")
+    assert check_agent(f"{tmp_path / 'late.py'}:Late", world) == []
+    (finding,) = check_agent(f"{tmp_path / 'forgetful.py'}:Late", world)
+    assert "goes on differently" in finding
+
+
+FORGOTTEN = {  # what a learner keeps, by the beginning of the names in its snapshot
+    "dqn": {"optimiser": "adam/", "rng": "rng", "games": "env/", "replay": "replay/", "target": "target/"},
+    "ppo": {"optimiser": "adam/", "rng": "rng", "games": "env/", "scale": "square"},
+    "reinforce": {"optimiser": "actor/", "critic": "critic/", "rng": "rng", "games": "env/"},
+    "alphazero": {"optimiser": "adam/", "rng": "rng", "games": "shard", "replay": "window/"},
+    "muzero": {"optimiser": "adam/", "rng": "rng", "games": "games/", "replay": "memory/"},
+    "sft": {"optimiser": "optimiser/"},
+    "q_learning": {"rng": "rng", "games": "clock"},
+}
+
+
+@pytest.mark.parametrize(("kind", "what"), [(kind, what) for kind, names in FORGOTTEN.items() for what in names])
+def test_a_learner_that_forgets_is_caught_at_its_default_settings(
+    kind: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_env("gridworld:map=3x3" if kind == "sft" else "tic_tac_toe")
+    prefix, cls = FORGOTTEN[kind][what], builtin()[kind].load()
+    resume = cls.resume
+
+    def forgetful(self: Learner, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot, but keep a fresh learner's own of this."""
+        assert any(name.startswith(prefix) for name in snapshot)
+        kept = {name: value for name, value in snapshot.items() if not name.startswith(prefix)}
+        own = {name: value for name, value in self.snapshot().items() if name.startswith(prefix)}
+        resume(self, {**kept, **own})
+
+    monkeypatch.setattr(cls, "resume", forgetful)
+    (finding,) = check_learning(kind, world, {}, fallible=kind == "sft")
+    assert "goes on differently" in finding

@@ -2,17 +2,22 @@
 
 import json
 import math
+import signal
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from elodrome import make_env
 from elodrome.agents.agent import Progress
-from elodrome.agents.parts.saved import read_arrays
-from elodrome.arena import training
+from elodrome.agents.parts.saved import WEIGHTS, load_checkpoint, read_arrays, read_card, save_checkpoint
 from elodrome.arena.match import play_match
 from elodrome.arena.training import CURVES, Stopped, read_curve, train
-from elodrome.errors import Diverged, UserError
+from elodrome.cli import main
+from elodrome.errors import BrokenAgent, Diverged, UserError
 from elodrome.seeding import derive
 
 HERE = Path(__file__).parents[2] / "examples/plugin_agent/careful_agents/monte_carlo.py"
@@ -31,8 +36,7 @@ def plugin(tmp_path: Path, body: str) -> str:
     return f"{file}:Odd"
 
 
-def test_a_stopped_run_ends_as_an_unbroken_one(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+def test_a_stopped_run_ends_as_an_unbroken_one(world, tmp_path: Path) -> None:
     unbroken = train(PLUGIN, world, steps=1000, out=tmp_path / "a", tensorboard=False)
 
     def stop(progress: Progress, total: int) -> None:
@@ -51,11 +55,8 @@ def test_a_stopped_run_ends_as_an_unbroken_one(world, tmp_path: Path, monkeypatc
     assert curves[0] == curves[1]
 
 
-def test_examinations_on_the_way_are_the_same_after_a_stop(
-    world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examinations_on_the_way_are_the_same_after_a_stop(world, tmp_path: Path) -> None:
     """An agent that learns scores against random and against its own past; stopped and resumed, it scores the same."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     settings = {"steps": 4000, "tensorboard": False, "examine": 1000, "rivals": ["random"], "keep": 2000}
     unbroken = train(PLUGIN, world, out=tmp_path / "a", **settings)
 
@@ -112,9 +113,182 @@ def test_a_curve_cut_short_by_a_kill_is_read_up_to_the_cut(tmp_path: Path) -> No
     assert read_curve(file) == [{"step": 1}]
 
 
-def test_curves_reach_tensorboard(world, tmp_path: Path) -> None:
-    folder = train(PLUGIN, world, steps=20, out=tmp_path / "a").folder
-    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
+    """What TensorBoard reads as plain scalars."""
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+def test_curves_reach_tensorboard_as_scalars(world, tmp_path: Path) -> None:
+    folder = train(PLUGIN, world, steps=700, out=tmp_path / "a").folder
+    wanted = [(line["step"], line["states"]) for line in read_curve(folder / CURVES)]
+    assert scalars(folder, "states") == wanted
+    assert len(wanted) == 4
+
+
+def test_what_a_killed_run_told_tensorboard_past_its_checkpoint_is_void(world, tmp_path: Path) -> None:
+    died = tmp_path / "died"
+    spec = plugin(
+        tmp_path,
+        "    def learn(self, budget):\n"
+        "        from pathlib import Path\n"
+        f"        died = Path({str(died)!r})\n"
+        "        for progress in super().learn(budget):\n"
+        "            yield progress if died.exists() else Progress(progress.step, {'states': -1.0})\n"
+        "            if progress.step == 600 and not died.exists():\n"
+        "                died.touch()\n"
+        "                raise MemoryError\n",
+    )
+    with pytest.raises(MemoryError):  # the checkpoint is that of the first report, step 200
+        train(spec, world, steps=1000, out=tmp_path / "a")
+    assert [step for step, _ in scalars(tmp_path / "a", "states")] == [200, 400, 600]
+    assert load_checkpoint(tmp_path / "a")[0] == 200
+    time.sleep(1.1)  # TensorBoard sorts its files by the second
+    train(spec, world, steps=1000, out=tmp_path / "a", resume=True)
+    found = scalars(tmp_path / "a", "states")
+    assert [step for step, _ in found] == [200, 400, 600, 800, 1000]
+    assert [value < 0 for _, value in found] == [True, False, False, False, False]
+
+
+def test_without_tensorboard_training_goes_on_and_says_so(
+    world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    result = train(PLUGIN, world, steps=20, out=tmp_path / "a")
+    (remark,) = result.remarks
+    assert "no curves for TensorBoard" in remark
+    assert "pip install tensorboard" in remark
+    assert read_curve(result.folder / CURVES)
+
+
+def test_the_first_report_can_be_played_and_resumed(world, tmp_path: Path) -> None:
+    """Killed right after its first report, long before the first 20 seconds are over."""
+    out = tmp_path / "run"
+
+    def die(progress: Progress, total: int) -> None:
+        if progress.step == 400:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        train(PLUGIN, world, steps=1000, out=out, on_progress=die, tensorboard=False)
+    assert read_card(out).steps == load_checkpoint(out)[0] == 200
+    assert len(play_match(world, str(out), "random", 4).records) == 4
+    unbroken = train(PLUGIN, world, steps=1000, out=tmp_path / "whole", tensorboard=False)
+    train(PLUGIN, world, steps=1000, out=out, resume=True, tensorboard=False)
+    assert (out / WEIGHTS).read_bytes() == (unbroken.folder / WEIGHTS).read_bytes()
+
+
+def test_before_the_first_report_a_person_is_told_how_to_go_on(world, tmp_path: Path) -> None:
+    """Interrupted amid its first step: nothing is saved of what is no whole state, and the message says what to do."""
+    spec = plugin(
+        tmp_path,
+        "    def learn(self, budget):\n        self.games = 17\n        raise KeyboardInterrupt\n        yield\n",
+    )
+    out = tmp_path / "run"
+    with pytest.raises(Stopped, match=r"stopped before anything was saved; to go on: elodrome train .* --resume"):
+        train(spec, world, steps=1000, out=out, tensorboard=False)
+    assert load_checkpoint(out) is None
+    with pytest.raises(BrokenAgent, match=r"stopped before anything was saved; to go on: elodrome train .* --resume"):
+        play_match(world, f"{out}/", "random", 2)
+
+
+def test_an_interrupt_amid_an_update_saves_no_half_state(world, tmp_path: Path) -> None:
+    spec = plugin(
+        tmp_path,
+        "    def learn(self, budget):\n"
+        "        for progress in super().learn(budget):\n"
+        "            yield progress\n"
+        "            if progress.step == 600:\n"
+        "                self.table.clear()\n"
+        "                raise KeyboardInterrupt\n",
+    )
+    with pytest.raises(Stopped, match="stopped at game 200 of 1000"):
+        train(spec, world, steps=1000, out=tmp_path / "run", tensorboard=False)
+    assert load_checkpoint(tmp_path / "run")[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_next_report(world, tmp_path: Path, number: signal.Signals) -> None:
+    spec = plugin(
+        tmp_path,
+        "    def learn(self, budget):\n"
+        "        import os\n"
+        "        for progress in super().learn(budget):\n"
+        "            yield progress\n"
+        f"            if progress.step == 400: os.kill(os.getpid(), {int(number)})\n",
+    )
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match="stopped at game 600 of 1000"):
+        train(spec, world, steps=1000, out=tmp_path / "run", tensorboard=False)
+    assert signal.getsignal(number) is before
+    assert read_card(tmp_path / "run").steps == load_checkpoint(tmp_path / "run")[0] == 600
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "nan", "1e999"])
+@pytest.mark.parametrize(
+    ("kind", "setting"),
+    [("q_learning", "initial"), ("dqn", "rate"), ("ppo", "entropy"), ("alphazero", "c_scale"), ("sft", "temperature")],
+)
+def test_settings_that_are_no_finite_number_are_refused(
+    kind: str, setting: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    out = tmp_path / "run"
+    line = ["elodrome", "train", kind, "--env", "tic_tac_toe", "--steps", "9", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", [*line, "--set", f"{setting}={value}"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    (message,) = capsys.readouterr().err.splitlines()
+    assert f"{kind}: {setting}=" in message
+    assert "number" in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])
+def test_a_checkpoint_every_so_many_seconds_needs_a_number_of_them(world, tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(UserError, match="checkpoint must be a number of seconds, 0 or more, not"):
+        train(PLUGIN, world, steps=20, out=tmp_path / "a", checkpoint=seconds, tensorboard=False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_kills_left_behind_is_cleared_away_on_resume(world, tmp_path: Path) -> None:
+    out = train(PLUGIN, world, steps=20, out=tmp_path / "a", tensorboard=False).folder
+    for name in (".checkpoint.safetensors.77", ".agent.json.77", ".weights.safetensors.77"):
+        (out / name).write_bytes(b"half")
+    train(PLUGIN, world, steps=20, out=out, resume=True, tensorboard=False)
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.parametrize("where", ["weights", "snapshot"])
+def test_arrays_that_are_not_finite_are_never_saved(world, tmp_path: Path, where: str) -> None:
+    spec = plugin(
+        tmp_path,
+        f"    def {where}(self):\n"
+        f"        arrays = super().{where}()\n"
+        "        return {**arrays, 'values': arrays['values'] / float(self.games < 500 or 'nan')}\n"
+        + (
+            "    def snapshot(self):\n        return {**super().weights(), 'games': self.games}\n"
+            * (where == "weights")
+        ),
+    )
+    with pytest.raises(
+        Diverged, match="at step 600: values is not a number any more; the checkpoint of step 400 stays"
+    ):
+        train(spec, world, steps=1000, out=tmp_path / "run", tensorboard=False, checkpoint=0.0)
+    assert load_checkpoint(tmp_path / "run")[0] == read_card(tmp_path / "run").steps == 400
+    assert np.isfinite(read_arrays(tmp_path / "run" / WEIGHTS)["values"]).all()
+
+
+def test_a_broken_run_file_or_checkpoint_is_named(world, tmp_path: Path) -> None:
+    train(PLUGIN, world, steps=20, out=tmp_path / "a", tensorboard=False)
+    save_checkpoint(tmp_path / "a", 10, {"games": 10})
+    with pytest.raises(BrokenAgent, match=r"checkpoint\.safetensors: does not fit this learner"):
+        train(PLUGIN, world, steps=20, out=tmp_path / "a", resume=True, tensorboard=False)
+    (tmp_path / "a" / "run.json").write_text("[]")
+    with pytest.raises(BrokenAgent, match=r"run\.json: not the settings of a run"):
+        train(PLUGIN, world, steps=20, out=tmp_path / "a", resume=True, tensorboard=False)
 
 
 @pytest.mark.parametrize(("option", "message"), [("epsilon", "greater than 0"), ("epsilom", "did you mean 'epsilon'")])

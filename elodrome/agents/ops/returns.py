@@ -14,8 +14,8 @@ from typing import Any
 
 def discounted_returns(r_t: Any, discount_t: Any, v_t: Any, continues: Any) -> Any:
     """``G_t = r_t + gamma G_{t+1}`` (eq. 1.8), backwards from the end [T, B]; v_t stands in for what was cut off."""
-    returns = 0 * r_t
-    following = 0 * r_t[0]
+    returns = 0.0 * r_t  # floats, also where rewards are integers
+    following = 0.0 * r_t[0]
     for t in range(len(r_t) - 1, -1, -1):
         last = t == len(r_t) - 1
         goes_on = 0 * continues[t] if last else continues[t]
@@ -32,7 +32,7 @@ def td_residuals(r_t: Any, discount_t: Any, v_tm1: Any, v_t: Any) -> Any:
 def n_step_advantages(r_t: Any, discount_t: Any, v_tm1: Any, v_t: Any, continues: Any, n: int) -> Any:
     """``A^(n)_t``, the sum of the next n residuals, discounted (eq. 3.49) [T, B]; fewer where an episode ends."""
     delta = td_residuals(r_t, discount_t, v_tm1, v_t)
-    advantages = 1 * delta
+    advantages = 1.0 * delta
     for t in range(len(r_t)):
         weight = 1
         for k in range(t + 1, min(t + n, len(r_t))):
@@ -45,8 +45,8 @@ def gae(r_t: Any, discount_t: Any, v_tm1: Any, v_t: Any, continues: Any, lambda_
     """Generalised advantage estimates ``A_t = delta_t + gamma lambda A_{t+1}`` (eq. 3.59) [T, B]."""
     delta = td_residuals(r_t, discount_t, v_tm1, v_t)
     decay = discount_t * continues * lambda_
-    advantages = 0 * delta
-    following = 0 * delta[0]
+    advantages = 0.0 * delta
+    following = 0.0 * delta[0]
     for t in range(len(r_t) - 1, -1, -1):
         following = delta[t] + decay[t] * following
         advantages[t] = following

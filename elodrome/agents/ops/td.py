@@ -61,8 +61,24 @@ def q_learning_target(r_t: Any, discount_t: Any, q_t: Any) -> Any:
 
 @equation
 def expected_sarsa_target(r_t: Any, discount_t: Any, q_t: Any, probs_t: Any) -> Any:
-    """``r + gamma sum_a' pi(a'|S') Q(S', a')``: SARSA's target in expectation over A'; probs_t [A]."""
-    return td_target(r_t, discount_t, (probs_t * q_t).sum())
+    """``r + gamma sum_a' pi(a'|S') Q(S', a')``: SARSA's target in expectation over A'; probs_t [A], 0 where illegal."""
+    expected = 0.0
+    for a in range(len(q_t)):
+        if probs_t[a] > 0.0:  # 0 times the -inf of an illegal action would be NaN
+            expected += probs_t[a] * q_t[a]
+    return td_target(r_t, discount_t, expected)
+
+
+@equation
+def cut_is_end(players: Any) -> Any:
+    """Whether a game that the limit of steps cut off counts as over, for all seats, worth what it has brought.
+
+    With one seat it does not: the limit is no part of the task, and the value of the state that was cut off stands in
+    for what would have come. With several it does, as in matches, tables and tree search: the limit is a rule of the
+    game. The state that was cut off is one in which another seat may have been to move, and no learner knows a
+    value of what it never decides in; so nothing is bootstrapped there, by any seat.
+    """
+    return players > 1
 
 
 @equation

@@ -4,6 +4,7 @@ evaluator for tree search: batch normalisation folded away, channels last, bf16 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
@@ -61,7 +62,7 @@ class BoardNet(nn.Module):
             raise UserError(
                 f"blocks={blocks} needs observations of shape [C, H, W], not {list(shape)}; choose blocks=0"
             )
-        self.blocks = blocks
+        self.blocks, self.reach = blocks, reach_of(world)
         if not blocks:
             layers: list[nn.Module] = [nn.Flatten()]
             size = world.observation_size
@@ -102,6 +103,20 @@ class BoardNet(nn.Module):
         channels = x.shape[1]
         look = torch.relu(self.look(x) + whole[:, :channels, None, None])
         return torch.cat([self.policy(look).flatten(1), whole[:, channels:]], dim=1), value
+
+
+def reach_of(world: World) -> float:
+    """The largest return that a network's values can stand for: at 1 or -1 of what it answers, and 1 at least.
+
+    Raises UserError where returns have no bound: what is trained for tree search needs one.
+    """
+    reach = max(1.0, *(abs(bound) for bound in world.return_range))
+    if not math.isfinite(reach):
+        raise UserError(
+            f"{world.id} has returns without bound {list(world.return_range)}, and this agent's network needs one; "
+            "give the world a return_range, or choose muzero or ppo"
+        )
+    return reach
 
 
 def begin_with(net: BoardNet, saved: Arrays) -> None:
@@ -207,6 +222,7 @@ class NetEvaluator:
             frozen = _OneHead(frozen).requires_grad_(False)
         self.layout = torch.channels_last if net.blocks else torch.contiguous_format
         self.net = frozen.to(device=device, dtype=self.dtype, memory_format=self.layout)
+        self.reach = np.float32(net.reach)
         self.chunk = CHUNK if device == "cpu" and net.blocks else 1 << 30
 
     def __call__(self, leaves: Leaves) -> tuple[Floats, Floats]:
@@ -222,7 +238,7 @@ class NetEvaluator:
                 planes = seen.to(self.device, self.dtype).contiguous(memory_format=self.layout)
                 policy, value = self.net(planes)
                 logits.append(policy.float().cpu().numpy())
-                values.append(value.float().cpu().numpy())
+                values.append(value.float().cpu().numpy() * self.reach)
         if len(logits) == 1:
             return logits[0], values[0]
         return np.concatenate(logits), np.concatenate(values)

@@ -16,10 +16,11 @@ from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, FLOATS, HAS_PLAYOUT, MAX_STEPS, PLAYERS, WORDS, WORLD
 
 
-@compiled(types.void(WORLD, ROWS, WORDS, U8, FLOATS))
-def roll_out(world: Any, states: Any, seats: Any, seed: Any, out: Any) -> None:
+@compiled(types.void(WORLD, ROWS, WORDS, U8, types.float64, FLOATS))
+def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, out: Any) -> None:
     """Play every position on at random, to the end: states [k, W] and seats [k] to act -> out [k], the return of that
-    seat. The dice of a position follow from it and the seed alone, so who stands beside it changes nothing.
+    seat, discounted by ply. The dice of a position follow from it and the seed alone, so who stands beside it changes
+    nothing.
 
     Worlds without dice only. What was played before is not known, so a game may last its full length again."""
     header, template = world
@@ -35,9 +36,10 @@ def roll_out(world: Any, states: Any, seats: Any, seed: Any, out: Any) -> None:
             state[w] = origin[w]
             rng = mix(rng ^ np.uint64(origin[w])) + GOLDEN
         returns[:] = 0.0
-        if playout:
+        if playout and discount == 1.0:
             rules[6](state, mix(rng), returns)
         else:
+            weight = 1.0
             for _ in range(limit):
                 if rules[1](state) < 0:
                     break
@@ -46,7 +48,8 @@ def roll_out(world: Any, states: Any, seats: Any, seed: Any, out: Any) -> None:
                 rewards[:] = 0.0
                 rules[3](state, pick_legal(mask, mix(rng)), 0, rewards)
                 for p in range(players):
-                    returns[p] += rewards[p]
+                    returns[p] += weight * rewards[p]
+                weight *= discount
         out[k] = returns[seats[k]]
 
 
@@ -64,7 +67,8 @@ class MixedEvaluator:
             logits, _ = self.policy.answer(leaves.observations)
         values = np.zeros(len(leaves.seats), np.float32)
         if self.weight > 0.0:
-            roll_out(self.world.compiled, np.ascontiguousarray(leaves.states), leaves.seats, self.seed, values)
+            states = np.ascontiguousarray(leaves.states)
+            roll_out(self.world.compiled, states, leaves.seats, self.seed, self.world.discount, values)
             values *= np.float32(self.weight)
         if self.weight < 1.0:
             values += np.float32(1.0 - self.weight) * self.value.answer(leaves.observations)[1]

@@ -28,6 +28,7 @@ from elodrome.home import home
 Arrays = dict[str, npt.NDArray[Any]]
 SHIPPED = Path(__file__).parents[2] / "trained"
 CARD, WEIGHTS, CHECKPOINT = "agent.json", "weights.safetensors", "checkpoint.safetensors"
+RUN = "run.json"  # the settings of a training, and the command that goes on with it
 
 
 class Card(BaseModel):
@@ -194,12 +195,22 @@ def find_saved(spec: str, world: World) -> tuple[Path, str] | None:
         if name and (folder / CARD).is_file():
             return folder, options
         if folder.is_dir() and ("/" in name or os.sep in name):
+            if command := _unfinished(folder):
+                raise BrokenAgent(f"{folder}: training was stopped before anything was saved; to go on: {command}")
             raise BrokenAgent(f"{folder}: no {CARD} in it, so not a saved agent")
         if name and "/" not in name and ":" not in name:
             for place in (agents_folder(world), shipped_folder(world)):
                 if (place / name / CARD).is_file():
                     return place / name, options
     return None
+
+
+def _unfinished(folder: Path) -> str:
+    """The command that goes on with the training whose folder this is, or nothing."""
+    try:
+        return str(json.loads((folder / RUN).read_text(encoding="utf-8"))["command"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def worlds_with(name: str) -> list[str]:

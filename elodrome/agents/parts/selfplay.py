@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
+from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.parts.saved import under
 from elodrome.agents.parts.search import Evaluator, Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Game, Reals
@@ -17,7 +18,8 @@ from elodrome.seeding import U64, derive, mix64
 
 class Lessons(NamedTuple):
     """n positions: observations float32 [n, *shape], policy float32 [n, A] (what the search found), outcome float32 [n]
-    (return of the seat to act, from there to the end), value float32 [n] (what the search expected)."""
+    (return of the seat to act, from there to the end, discounted by ply as in the search), value float32 [n] (what the
+    search expected)."""
 
     observations: Floats
     policy: Floats
@@ -57,7 +59,8 @@ class SelfPlay:
             "policy": np.zeros((games, length, world.actions), np.float16),
             "value": np.zeros((games, length), np.float32),
             "seat": np.zeros((games, length), np.int8),
-            "before": np.zeros((games, length), np.float32),  # what that seat had won so far
+            "ply": np.zeros((games, length), np.int64),
+            "reward": np.zeros((games, length, world.players), np.float32),  # of every ply, noted or not
             "count": np.zeros(games, np.int64),
             "returns": np.zeros((games, world.players)),
         }
@@ -87,7 +90,7 @@ class SelfPlay:
             self._note(np.flatnonzero(mine), seen, found, seats)
             early = self.table.plies < self.config.sample
             actions = np.where(early, _sampled(found.policy, self._draw()), found.choices)
-            self._arrays["returns"] += self.table.step(self.rows, actions)
+            self._step(self.rows, actions)
             over = np.flatnonzero(self.table.seats < 0)
             if keep:
                 actions[over] = -1
@@ -100,6 +103,13 @@ class SelfPlay:
                 self._start(over)
         return joined(taught, self.world), sums
 
+    def _step(self, rows: Ints, actions: Ints) -> None:
+        """Play, and write down what it brought."""
+        plies = self.table.plies[rows]
+        rewards = self.table.step(rows, actions)
+        self._arrays["reward"][rows, plies] = rewards
+        self._arrays["returns"][rows] += rewards
+
     def _draw(self) -> U64:
         """One fresh word per game."""
         self.rng += np.uint64(0x9E3779B97F4A7C15)
@@ -108,6 +118,7 @@ class SelfPlay:
     def _start(self, rows: Ints) -> None:
         self._arrays["count"][rows] = 0
         self._arrays["returns"][rows] = 0.0
+        self._arrays["reward"][rows] = 0.0
         self.table.reset(rows, self._draw()[rows])
         plies = (self._draw() >> np.uint64(33)).astype(np.int64) % (self.config.opening + 1)
         for ply in range(self.config.opening):
@@ -115,7 +126,7 @@ class SelfPlay:
             now = rows[(plies[rows] > ply) & (self.table.seats[rows] >= 0)]
             if len(now):
                 uniform = self.table.legal(now).astype(np.float64)
-                self._arrays["returns"][now] += self.table.step(now, _sampled(uniform, words[now]))
+                self._step(now, _sampled(uniform, words[now]))
         over = rows[self.table.seats[rows] < 0]
         if len(over):  # the random plies already ended it
             self._start(over)
@@ -129,16 +140,17 @@ class SelfPlay:
         a["policy"][at] = found.policy[rows]
         a["value"][at] = found.values[rows]
         a["seat"][at] = seats[rows]
-        a["before"][at] = a["returns"][rows, seats[rows]]
+        a["ply"][at] = self.table.plies[rows]
         a["count"][rows] += 1
 
     def _taught(self, over: Ints) -> Lessons:
         """The positions of finished games, each with what its seat won from there on."""
         a = self._arrays
         mine = np.arange(self.world.max_steps)[None, :] < a["count"][over, None]
-        row = np.repeat(over, a["count"][over])
+        game = np.repeat(np.arange(len(over)), a["count"][over])
         seat = a["seat"][over][mine].astype(np.int64)
-        outcome = a["returns"][row, seat] - a["before"][over][mine]
+        rewards = a["reward"][over, : self.table.plies[over].max()]
+        outcome = to_go(rewards, self.world.discount)[game, a["ply"][over][mine], seat]
         bits = a["bits"][over][mine]
         flat = np.unpackbits(bits, axis=1, count=self.world.observation_size) if self.world.binary else bits
         seen = flat.astype(np.float32).reshape(-1, *self.world.observation_shape)
@@ -156,6 +168,13 @@ class SelfPlay:
         for name, array in self._arrays.items():
             array[...] = snapshot[name]
         self.rng[:] = snapshot["rng"]
+
+
+def to_go(rewards: npt.NDArray[Any], discount: float) -> Reals:
+    """What each seat gets from each ply on, discounted by ply as in the search: rewards [k, T, P] -> [k, T, P]."""
+    r_t = np.moveaxis(rewards, 1, 0).astype(np.float64)
+    still = np.ones(len(r_t))
+    return np.moveaxis(discounted_returns(r_t, discount * still, 0.0 * r_t, still), 0, 1)
 
 
 def _sampled(weights: Reals, words: U64) -> Ints:

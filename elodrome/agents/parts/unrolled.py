@@ -31,8 +31,8 @@ class Unrolled(NamedTuple):
 class Trajectories:
     """The last ``length`` decisions of each of ``lanes`` games that are played on and on, as arrays [length, lanes].
 
-    Behind an end by the rules lie absorbing states: whatever is done there, rewards and values are 0. What lies behind
-    a truncation nobody knows.
+    Behind an end (``ops.td.cut_is_end`` tells whether the limit of steps is one) lie absorbing states: whatever is done
+    there, rewards and values are 0. What lies behind a truncation nobody knows.
     """
 
     def __init__(self, world: World, lanes: int, length: int, discount: float, ahead: int) -> None:

@@ -2,7 +2,8 @@
 
 Any world of discrete actions becomes a decision process of one: opponents move inside it. What a decision earned is
 all that the learner's seat got until its own next turn or the end. ``terminated`` and ``truncated`` stay apart, since
-only the former cuts the bootstrap. Solo worlds have no opponents; everything else is the same.
+only the former cuts the bootstrap; what the limit of steps is in which world says ``ops.td.cut_is_end``. Solo worlds
+have no opponents; everything else is the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints, Positions
+from elodrome.agents.ops.td import cut_is_end
 from elodrome.agents.parts.saved import under
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.errors import UserError
@@ -84,8 +86,8 @@ class SeatEnv:
         table = self.table
         over = np.zeros(self.size, np.bool_)
         over[live] = table.seats[live] < 0
-        self.truncated = over & table.truncated
-        self.terminated = over & ~table.truncated
+        self.truncated = over & table.truncated & (not cut_is_end(self.world.players))
+        self.terminated = over & ~self.truncated
         self._episode[live, 0] += self.reward[live]
         self._episode[live, 1] += 1
         ended = np.flatnonzero(over)

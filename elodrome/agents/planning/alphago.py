@@ -28,7 +28,7 @@ from elodrome.agents.parts.rollouts import MixedEvaluator
 from elodrome.agents.parts.saved import under
 from elodrome.agents.parts.search import Found, SearchConfig
 from elodrome.agents.parts.searching import SearchAgent
-from elodrome.agents.parts.selfplay import Lessons, Window
+from elodrome.agents.parts.selfplay import Lessons, Window, to_go
 from elodrome.agents.registry import make_agent
 from elodrome.envs.game import Floats, Game, Mask, World
 from elodrome.errors import UserError
@@ -78,7 +78,7 @@ class AlphaGoConfig(SearchConfig):
 
 class Played(NamedTuple):
     """n decisions of finished games: observations float32 [n, *shape], legal uint8 [n, A], actions, seats and games
-    int64 [n], outcome float32 [n] (the game's return of the seat that decided)."""
+    int64 [n], outcome float32 [n] (return of the seat that decided, from there to the end)."""
 
     observations: Floats
     legal: Mask
@@ -94,7 +94,7 @@ def play_games(world: Game, games: int, seed: int, opening: int, choose: Choose)
     table.reset(np.arange(games), streams(derive(seed, "dice"), games))
     plies = generator(seed, "opening").integers(0, opening + 1, games)
     words = streams(derive(seed, "agents"), games)
-    returns = np.zeros((games, world.players))
+    rewards = np.zeros((games, world.max_steps, world.players))
     parts: list[tuple[Any, ...]] = []
     while len(rows := np.flatnonzero(table.seats >= 0)):
         at = Positions.at(table, rows, words[rows])
@@ -104,10 +104,11 @@ def play_games(world: Game, games: int, seed: int, opening: int, choose: Choose)
         if len(meant):
             chosen = Positions.at(table, rows[meant], words[rows[meant]])
             actions[meant] = np.asarray(choose(chosen), np.int64)
-            parts.append((chosen.observations, chosen.legal, actions[meant], chosen.seats, rows[meant]))
-        returns[rows] += table.step(rows, actions)
-    observations, legal, taken, seats, of = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Played(observations, legal, taken, seats, of, returns[of, seats].astype(np.float32))
+            parts.append((chosen.observations, chosen.legal, actions[meant], chosen.seats, rows[meant], chosen.plies))
+        rewards[rows, at.plies] = table.step(rows, actions)
+    observations, legal, taken, seats, of, plies = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    outcome = to_go(rewards[:, : table.plies.max()], world.discount)[of, plies, seats]
+    return Played(observations, legal, taken, seats, of, outcome.astype(np.float32))
 
 
 class AlphaGoAgent(SearchAgent):
@@ -200,7 +201,11 @@ class AlphaGo(Learner):
             arrays = window.sample(c.batch, rng)
             seen, policy, outcome, _ = (torch.from_numpy(array).to(self.task.device) for array in arrays)
             logits, expected = net(seen)
-            loss = ops.policy_loss(logits, policy) if name == "imitation" else ops.value_loss(expected, outcome)
+            loss = (
+                ops.policy_loss(logits, policy)
+                if name == "imitation"
+                else ops.value_loss(expected, outcome / net.reach)
+            )
             _descend(optimiser, loss)
             losses.append(float(loss.detach()))
         return float(np.mean(losses))

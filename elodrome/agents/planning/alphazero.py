@@ -186,7 +186,7 @@ class AlphaZero(Learner):
         self.net.train()
         logits, expected = self.net(seen)
         policy_loss = ops.policy_loss(logits, policy)
-        value_loss = ops.value_loss(expected, ops.mixed_target(outcome, value, c.blend))
+        value_loss = ops.value_loss(expected, ops.mixed_target(outcome, value, c.blend) / self.net.reach)
         self.optimiser.zero_grad()
         (policy_loss + c.value_weight * value_loss).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

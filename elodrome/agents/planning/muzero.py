@@ -17,7 +17,7 @@ from pydantic import Field
 
 from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
 from elodrome.agents.ops import muzero as ops
-from elodrome.agents.ops.td import linear_schedule
+from elodrome.agents.ops.td import cut_is_end, linear_schedule
 from elodrome.agents.parts.deep import discount_of, greedy_legal, pick, probabilities, require_finite
 from elodrome.agents.parts.latent import LatentForest
 from elodrome.agents.parts.latentnet import LatentNet, NetModel
@@ -254,6 +254,9 @@ class _Games:
         self.rows = np.arange(config.games)
         self.rng: U64 = mix64(np.uint64(seed) + self.rows.astype(np.uint64))
         self.returns = np.zeros(config.games)  # of the first seat, so far
+        self.seeds: U64 = np.zeros(config.games, np.uint64)
+        self.moves: list[list[int]] = [[] for _ in self.rows]  # of the game in progress, where the world is foreign
+        self.foreign = self.table.snapshot() is None
         self._begin(self.rows)
 
     def draw(self) -> U64:
@@ -271,13 +274,19 @@ class _Games:
         return self.table.observe(self.rows), self.table.legal(self.rows)
 
     def step(self, actions: Ints) -> tuple[Reals, Ints]:
-        """Play; the rewards [B] of those who moved, and 1 where the rules ended the game, 2 where it was truncated
-        (with two seats the same as the end: what a game broken off is worth is what it has brought)."""
+        """Play; the rewards [B] of those who moved, and 1 where the game ended, 2 where it was truncated and that is no
+        end (``cut_is_end``)."""
         movers = self.table.seats.copy()
-        rewards = self.table.step(self.rows, actions)
-        self.returns += rewards[:, 0]
-        cut = self.table.truncated & (self.world.players == 1)
+        rewards = self._play(self.rows, actions)
+        cut = self.table.truncated & (not cut_is_end(self.world.players))
         return rewards[self.rows, movers], np.where(self.table.seats >= 0, 0, np.where(cut, 2, 1))
+
+    def _play(self, rows: Ints, actions: Ints) -> Reals:
+        rewards = self.table.step(rows, actions)
+        self.returns[rows] += rewards[:, 0]
+        for row, action in zip(rows, actions, strict=True) if self.foreign else ():
+            self.moves[row].append(int(action))
+        return rewards
 
     def restart(self) -> list[tuple[float, int]]:
         """Begin anew where games are over; return of the first seat and length of each of those."""
@@ -289,29 +298,42 @@ class _Games:
 
     def _begin(self, rows: Ints) -> None:
         self.returns[rows] = 0.0
-        self.table.reset(rows, self.draw()[rows])
+        self.seeds[rows] = self.draw()[rows]
+        self.table.reset(rows, self.seeds[rows])
+        for row in rows if self.foreign else ():
+            self.moves[row] = []
         plies = (self.draw() >> np.uint64(33)).astype(np.int64) % (self.config.opening + 1)
         for ply in range(self.config.opening):
             quantiles = self.quantiles()
             now = rows[(plies[rows] > ply) & (self.table.seats[rows] >= 0)]
             if len(now):
-                actions = pick(self.table.legal(now).astype(np.float64), quantiles[now])
-                self.returns[now] += self.table.step(now, actions)[:, 0]
+                self._play(now, pick(self.table.legal(now).astype(np.float64), quantiles[now]))
         over = rows[self.table.seats[rows] < 0]
         if len(over):  # the random plies already ended it
             self._begin(over)
 
     def snapshot(self) -> dict[str, Any]:
-        """All games in progress, as arrays; foreign worlds cannot tell theirs, and begin anew."""
-        table = self.table.snapshot() or {}
-        return {**{f"table/{k}": v for k, v in table.items()}, "rng": self.rng.copy(), "returns": self.returns.copy()}
+        """All games in progress, as arrays; those of a foreign world as the moves since their seeds."""
+        kept = {"rng": self.rng.copy(), "returns": self.returns.copy(), "seeds": self.seeds.copy()}
+        table = self.table.snapshot()
+        if table is not None:
+            return {**{f"table/{k}": v for k, v in table.items()}, **kept}
+        moves = np.full((len(self.moves), max(map(len, self.moves))), -1, np.int64)
+        for row, played in enumerate(self.moves):
+            moves[row, : len(played)] = played
+        return {**kept, "moves": moves}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot."""
-        table = under(snapshot, "table/")
+        """Go back to a snapshot. Games of a foreign world are played again from their seeds, move by move: as exact as
+        that world is repeatable."""
         self.rng[:] = snapshot["rng"]
-        if table:
-            self.table.restore(table)
-            self.returns[:] = snapshot["returns"]
+        self.seeds[:] = snapshot["seeds"]
+        if not self.foreign:
+            self.table.restore(under(snapshot, "table/"))
         else:
-            self._begin(self.rows)
+            self.table.reset(self.rows, self.seeds)
+            self.moves = [[] for _ in self.rows]
+            for move in snapshot["moves"].T:
+                rows = np.flatnonzero(move >= 0)
+                self._play(rows, move[rows])
+        self.returns[:] = snapshot["returns"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from elodrome.agents.ops.td import linear_schedule, q_learning_target, td_update
+from elodrome.agents.ops.td import cut_is_end, linear_schedule, q_learning_target, td_update
 from elodrome.agents.parts.tabular import MODEL, TabularConfig, TabularLearner, draw, epsilon_greedy
 from elodrome.envs.engine import GOLDEN, REAL_ROWS, ROWS, STREAMS, mix, unit
 from elodrome.envs.game import compiled
@@ -71,9 +71,9 @@ def q_learning(
         step += 1
 
         # Q(S, A) <- Q(S, A) + alpha (R + gamma max_a' Q(S', a') - Q(S, A)): for the seat that moves in S', or, at
-        # the end, for all. Where time runs out, S' is no end: its mover still looks ahead, and what the others
-        # decided last is left as it is, for they see no next state.
-        over = seats[state] < 0
+        # the end, for all.
+        late = ply >= limit
+        over = seats[state] < 0 or (late and cut_is_end(players))
         for p in range(players):
             i, action = held[p, 0], held[p, 1]
             if i < 0 or not (over or p == seats[state]):
@@ -89,7 +89,7 @@ def q_learning(
             q[i, action] = td_update(q[i, action], target, rate)
 
         # Until S' is terminal (or the episode is cut off).
-        if over or ply >= limit:
+        if over or late:
             for p in range(players):
                 finished[episodes, p] = sums[p, 2]
             episodes += 1

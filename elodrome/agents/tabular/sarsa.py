@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from elodrome.agents.ops.td import linear_schedule, sarsa_target, td_update
+from elodrome.agents.ops.td import cut_is_end, linear_schedule, sarsa_target, td_update
 from elodrome.agents.parts.tabular import MODEL, TabularConfig, TabularLearner, draw, epsilon_greedy
 from elodrome.envs.engine import GOLDEN, REAL_ROWS, ROWS, STREAMS, mix, unit
 from elodrome.envs.game import compiled
@@ -70,7 +70,8 @@ def sarsa(
         step += 1
 
         # Choose A' from S' by epsilon-greedy.
-        over = seats[state] < 0
+        late = ply >= limit
+        over = seats[state] < 0 or (late and cut_is_end(players))
         ahead = info[state]
         if not over:
             epsilon = linear_schedule(settings[3], settings[4], settings[5], step)
@@ -78,8 +79,7 @@ def sarsa(
             chosen = epsilon_greedy(row(q, ahead), mix(word), epsilon)
 
         # Q(S, A) <- Q(S, A) + alpha (R + gamma Q(S', A') - Q(S, A)): for the seat that moves in S', or, at the end,
-        # for all. Where time runs out, S' is no end: its mover still looks ahead, and what the others decided last
-        # is left as it is, for they see no next state.
+        # for all.
         for p in range(players):
             i, action = held[p, 0], held[p, 1]
             if i < 0 or not (over or p == seats[state]):
@@ -92,7 +92,7 @@ def sarsa(
             q[i, action] = td_update(q[i, action], target, rate)
 
         # S <- S', A <- A', until S is terminal (or the episode is cut off).
-        if over or ply >= limit:
+        if over or late:
             for p in range(players):
                 finished[episodes, p] = sums[p, 2]
             episodes += 1

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from elodrome.agents.ops import returns as ops
 
@@ -12,6 +13,19 @@ def test_discounted_returns_by_hand():
     rewards, discount, goes_on = column(1, 2, 4), np.full((3, 1), 0.5), column(1, 1, 0)
     ended = ops.discounted_returns(rewards, discount * column(1, 1, 0), 0 * rewards, goes_on)
     assert ended.ravel().tolist() == [3.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize("integers", [np.array, torch.tensor], ids=["numpy", "torch"])
+def test_integer_rewards_are_not_cut_to_integers(integers):
+    rewards, values = integers([[1], [2], [3]]), integers([[1], [0], [2]])
+    discount, goes_on = 0.5 * integers([[1], [1], [0]]), integers([[1], [1], [0]])
+    returns = ops.discounted_returns(rewards, discount, 0 * values, goes_on)
+    assert returns.ravel().tolist() == [2.75, 3.5, 3.0]
+    following = integers([[0], [2], [9]])
+    assert ops.gae(rewards, discount, values, following, goes_on, 0.5).ravel().tolist() == [0.8125, 3.25, 1.0]
+    assert ops.n_step_advantages(rewards, discount, values, following, goes_on, 2).ravel().tolist() == [1.5, 3.5, 1.0]
+    whole = integers([[1], [1], [1]])  # deltas 0, 4, 10
+    assert ops.gae(rewards, whole, values, following, whole, 0.5).ravel().tolist() == [4.5, 9.0, 10.0]
 
 
 def test_truncation_bootstraps_and_termination_does_not():

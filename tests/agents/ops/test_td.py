@@ -13,7 +13,9 @@ def test_targets_by_hand() -> None:
     assert td.td_target(2.0, 0.5, 4.0) == 4.0
     assert td.q_learning_target(2.0, 0.5, Q_T) == 4.0
     assert td.sarsa_target(2.0, 0.5, Q_T, 0) == 2.5
-    assert td.expected_sarsa_target(2.0, 0.5, np.array([1.0, 0.0, 4.0]), np.array([0.25, 0.0, 0.75])) == 3.625
+    assert td.expected_sarsa_target(2.0, 0.5, Q_T, np.array([0.25, 0.0, 0.75])) == 3.625
+    compiled = njit(lambda q, probs: td.expected_sarsa_target(2.0, 0.5, q, probs))
+    assert compiled(Q_T, np.array([0.25, 0.0, 0.75])) == 3.625
 
 
 def test_on_termination_nothing_follows() -> None:

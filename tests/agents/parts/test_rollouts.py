@@ -22,7 +22,7 @@ def start_of(world: Any) -> np.ndarray:
 
 def outcomes(world: Any, states: np.ndarray, seats: np.ndarray, seed: int) -> np.ndarray:
     out = np.zeros(len(states), np.float32)
-    roll_out(world.compiled, states, seats, np.uint64(seed), out)
+    roll_out(world.compiled, states, seats, np.uint64(seed), 1.0, out)
     return out
 
 

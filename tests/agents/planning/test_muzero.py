@@ -8,6 +8,7 @@ import pytest
 
 from elodrome import make_env
 from elodrome.agents.agent import Budget, Positions, Task
+from elodrome.agents.check import check_learning
 from elodrome.agents.planning.muzero import MuZero, MuZeroConfig
 from elodrome.agents.registry import make_learner
 from elodrome.errors import UserError
@@ -75,3 +76,20 @@ def test_without_simulations_it_plays_by_the_network_alone() -> None:
     assert thought is not None
     np.testing.assert_allclose(thought.policy, 1 / 9)  # heads begin at 0
     np.testing.assert_allclose(thought.value, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gymnasium:CartPole-v1", "open_spiel:tic_tac_toe"])
+def test_games_of_foreign_worlds_are_resumed_too(name: str) -> None:
+    if name.startswith("open_spiel"):
+        pytest.importorskip("pyspiel")
+    small = {
+        "games": 4,
+        "moves": 8,
+        "batch": 16,
+        "reuse": 2.0,
+        "self_play": 4,
+        "width": 16,
+        "latent": 8,
+        "simulations": 4,
+    }
+    assert check_learning("muzero", make_env(name), small) == []
