@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs.engine import STROLL, random_rows
-from elodrome.envs.game import Game, Look, Words, compiled, no_chance, pack_floats, rule
+from elodrome.envs.game import LONGEST, Game, Look, Words, compiled, no_chance, pack_floats, rule
 from elodrome.envs.gridworlds.maps import NAMED, Map, options_of, read_map
 from elodrome.envs.intrinsics import real
 from elodrome.envs.signatures import I8, WORDS
@@ -209,8 +209,8 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
                 raise UserError(f'portal_rewards={value!r} is not a table such as {{"A":10,"B":5}}')
             checked[key] = {k: _number(f"portal_rewards of {k}", v) for k, v in value.items()}
         elif key == "max_steps":
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f"max_steps={value!r} is not a whole number of at least 1")
+            if not isinstance(value, int) or not 1 <= value <= LONGEST:
+                raise UserError(f"max_steps={value!r} is not a whole number from 1 to {LONGEST}")
             checked[key] = value
         else:
             checked[key] = _number(key, value)
