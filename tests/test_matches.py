@@ -1,7 +1,6 @@
 """Every command that plays or rates, on every kind of world; stores and agents that fail (FAULTS 6, 24, 25, 44, 49)."""
 
 import json
-import os
 import re
 import signal
 import sqlite3
@@ -196,8 +195,8 @@ def test_a_ladder_is_read_from_a_medium_that_is_read_only(tmp_path: Path) -> Non
     for path, mode in ((folder / RESULTS, 0o444), (folder, 0o555)):
         path.chmod(mode)
     for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_uid == os.getuid() and "pytest" in parent.name:
-            parent.chmod(0o755)
+        if "pytest-of-" in str(parent):
+            parent.chmod(0o755)  # pytest's folders are closed to others
     done = subprocess.run([sys.executable, "-c", READER, str(folder)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["ladders"][0]["games"] == 4
@@ -246,4 +245,4 @@ def test_who_cannot_be_seated_is_left_out_and_the_others_play(elodrome, tmp_path
     assert set(board["left_out"]) == {missing, f"{agents}:Picky"}
     assert "no-such-engine" in board["left_out"][missing]
     for place in (text, err, (out / "report.html").read_text()):
-        assert "Picky could not be seated: boards of 19 x 19 alone" in " ".join(place.split())
+        assert re.search("Picky could not be seated: .*boards of 19 x 19 alone", " ".join(place.split()))

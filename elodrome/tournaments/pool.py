@@ -54,7 +54,7 @@ def load_agents(roster: Roster, world: World) -> list[Agent]:
             agents.append(make_agent(spec, world))
         except BrokenAgent as error:
             named = str(error) if spec in str(error) else f"agent {spec!r} does not load: {error}"
-            raise BrokenAgent(named) from error
+            raise type(error)(named) from error
     return agents
 
 
