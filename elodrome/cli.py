@@ -6,16 +6,18 @@ Everything heavy is imported inside the command that needs it, so that ``elodrom
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elodrome.console import print_json, print_leaderboard, print_table, progress_bars
+from elodrome.console import MatchProgress, print_json, print_leaderboard, print_table, progress_bars
 from elodrome.errors import UserError, nearest, unknown
 
 if TYPE_CHECKING:
+    from elodrome.arena.record import GameRecord
     from elodrome.envs.game import World
 
 app = typer.Typer(
@@ -249,56 +251,89 @@ def match(
     spec_b: Spec,
     games: Annotated[int, typer.Option(help="in pairs with the seats swapped")] = 100,
     seed: Seed = 0,
-    opening: Annotated[int, typer.Option(help="random plies before the agents take over")] = 0,
+    opening: Annotated[int, typer.Option(help="random plies before the agents take over, as many for each seat")] = 0,
     keep: Annotated[bool, typer.Option(help="keep the games for `elodrome ladder`")] = True,
     sgf: Annotated[Path | None, typer.Option(help="folder for the games as SGF files (Go)")] = None,
+    resume: Annotated[bool, typer.Option(help="go on: games of this match that are kept are not played again")] = False,
     isolate: Isolate = None,
     limits: Bounds = "",
     as_json: AsJson = False,
 ) -> None:
-    """Play two agents against each other."""
+    """Play two agents against each other. Games are kept as they end.
+
+    Exit code 1: games or results could not be kept, or an agent crashed or ran out of time in all of its games.
+    """
     from elodrome.agents.isolation.isolated import Isolation
-    from elodrome.arena.match import play_match
+    from elodrome.arena.keeping import Keeper
+    from elodrome.arena.match import hopeless, play_match
     from elodrome.arena.store import Store, default_store
     from elodrome.seeding import derive
     from elodrome.tournaments.runner import identity
 
-    if sgf is not None:
-        from elodrome.arena.sgf import go_world, write_games
+    if resume and not keep:
+        raise UserError("--resume goes on with games that were kept; it excludes --no-keep")
+    world = _world(env)
+    # The ids know which agents these were: one that was trained again plays new games.
+    who = [identity(spec, world) for spec in (spec_a, spec_b)]
+    prefix = f"match:{world.id}:{spec_a}:{spec_b}:{derive(seed, opening, *who):016x}:"
+    keeper = Keeper(world, Store(default_store()) if keep else None, sgf)
+    before = keeper.played_before(prefix) if resume else []
+    before = [record for record in before if record.number < games]
+    progress = MatchProgress(f"{spec_a} - {spec_b}", games, len(before))
 
-        go_world(_world(env))
-    with progress_bars() as bars:
-        task = bars.add_task(f"{spec_a} - {spec_b}", total=games, note="")
-        result = play_match(
-            env,
-            spec_a,
-            spec_b,
-            games,
-            seed=seed,
-            opening=opening,
-            on_game=lambda record: bars.advance(task),
-            isolation=Isolation.parse(isolate, limits),
-        )
-    if keep:
-        # The ids know which agents these were: one that was trained again plays new games.
-        who = [identity(spec, result.world) for spec in (spec_a, spec_b)]
-        prefix = f"match:{result.env}:{spec_a}:{spec_b}:{derive(seed, opening, *who):016x}:"
-        Store(default_store()).add([r.model_copy(update={"id": prefix + r.id}) for r in result.records])
-    if sgf is not None:
-        write_games(result.records, result.world, sgf)
+    def on_game(record: GameRecord) -> None:
+        keeper(record)
+        progress.game()
+
+    try:
+        with progress:
+            result = play_match(
+                env,
+                spec_a,
+                spec_b,
+                games,
+                seed=seed,
+                opening=opening,
+                prefix=prefix,
+                played=before,
+                on_game=on_game,
+                on_plies=progress.plies,
+                isolation=Isolation.parse(isolate, limits),
+            )
+    except KeyboardInterrupt:
+        keeper.close()
+        raise UserError(_stopped(keeper, games)) from None
+    keeper.close()
     summary = result.summary()
     if as_json:
         print_json(summary)
-        return
+    else:
+        _print_match(result, summary, len(before))
+    if _shortcomings([*keeper.troubles, *hopeless(result.records)]):
+        raise typer.Exit(1)
+
+
+def _stopped(keeper: Any, games: int) -> str:
+    """What a match that was interrupted says: how many games are kept, and how to go on."""
+    troubles = "".join(f"; {trouble}" for trouble in keeper.troubles)
+    if keeper.store is None:
+        return f"stopped; {keeper.finished} of {games} games were finished, and none is kept (--no-keep){troubles}"
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    go_on = shlex.join(["elodrome", *words, "--resume"])
+    return f"stopped; {len(keeper.kept)} of {games} games are kept in {keeper.store.path}{troubles}; to go on: {go_on}"
+
+
+def _print_match(result: Any, summary: dict[str, Any], before: int) -> None:
+    first, second = result.agents
     rows = []
     for label, tally in (
         ("in all", summary),
         *((f"as {result.world.seat_name(seat)}", t) for seat, t in enumerate(summary["by_seat"])),
     ):
         rows.append([label, str(tally["wins"]), str(tally["draws"]), str(tally["losses"])])
-    print_table(
-        f"{spec_a} against {spec_b} on {result.env}", [spec_a, "wins", "draws", "losses"], rows, right=(1, 2, 3)
-    )
+    print_table(f"{first} against {second} on {result.env}", [first, "wins", "draws", "losses"], rows, right=(1, 2, 3))
+    if before:
+        print(f"{before} games had been kept before; {summary['games'] - before} played now")
     if summary["elo_difference"] is not None:
         low, high = summary["elo_interval"]
         print(f"Elo difference {summary['elo_difference']:+.0f}, 95 % from {low:+.0f} to {high:+.0f}")
@@ -312,6 +347,13 @@ def match(
         print(remark)
     if "note" in summary:
         print(summary["note"])
+
+
+def _shortcomings(lines: list[str]) -> bool:
+    """Say on stderr why a result is not whole; whether there was anything to say (exit code 1)."""
+    for line in lines:
+        _complain(line)
+    return bool(lines)
 
 
 @app.command()
@@ -362,13 +404,20 @@ def tournament_run(
     ] = "round-robin",
     workers: Annotated[int | None, typer.Option(help="processes; one per core where left out")] = None,
     seed: Seed = 0,
-    opening: Annotated[int | None, typer.Option(help="random plies; the world's default where left out")] = None,
+    opening: Annotated[
+        int | None, typer.Option(help="random plies, as many for each seat; the world's default where left out")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="go on where it was")] = False,
     merge: Annotated[bool, typer.Option(help="with --resume: more agents or games than before")] = False,
+    strict: Annotated[bool, typer.Option(help="play nothing when an agent cannot be seated")] = False,
     isolate: Isolate = None,
     limits: Bounds = "",
 ) -> None:
-    """Play a tournament, print its table and write OUT/report.html."""
+    """Play a tournament, print its table and write OUT/report.html.
+
+    Exit code 1: an agent could not be seated, games could not be played, or an agent crashed or ran out of time in all
+    of its games.
+    """
     from elodrome.agents.isolation.isolated import Isolation
     from elodrome.agents.registry import split_specs
     from elodrome.tournaments.ratings import leaderboard
@@ -399,15 +448,21 @@ def tournament_run(
             workers=default_workers() if workers is None else workers,
             resume=resume,
             merge=merge,
+            strict=strict,
             on_total=lambda total, already: bars.update(task, total=total, completed=already),
             on_games=lambda records: bars.advance(task, len(records)),
+            on_left_out=lambda agent, reason: bars.console.print(
+                f"elodrome: {agent} is left out: {reason}", markup=False, highlight=False, soft_wrap=True
+            ),
         )
-    board = leaderboard(result.records, world.id, config.names())
+    board = leaderboard(result.records, world.id, config.names(), result.unplayed, result.left_out)
     print_leaderboard(board)
     for remark in result.remarks:
         print(remark)
     page = build_report([Section(world, board, result.records)], out)
     print(f"{result.played} games played now, {result.kept} in all; report: {page}")
+    if _shortcomings(result.shortcomings):
+        raise typer.Exit(1)
 
 
 def _validated(model: Any, **values: Any) -> Any:
@@ -424,20 +479,16 @@ def _validated(model: Any, **values: Any) -> Any:
 @app.command()
 def ladder(
     env: Annotated[str | None, typer.Option("--env", help="one world; all where left out")] = None,
-    source: Annotated[Path | None, typer.Option("--from", help="a tournament's folder or results file")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="a tournament's or showdown's folder, or a results file")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ratings from the results kept so far."""
-    from elodrome.arena.store import RESULTS, Store, default_store
-    from elodrome.tournaments.ratings import leaderboard
+    from elodrome.arena.store import default_store
+    from elodrome.tournaments.ladder import ladders
 
-    file = source or default_store()
-    file = file / RESULTS if file.is_dir() else file
-    if not file.is_file():
-        raise UserError(f"{file}: no results there yet; play a match or a tournament first")
-    store = Store(file)
-    worlds = [_world(env).id] if env else store.envs()
-    boards = [leaderboard(store.games(world), world) for world in worlds]
+    boards = ladders(source or default_store(), _world(env).id if env else None)
     if as_json:
         documents = [board.document() for board in boards]
         print_json(documents[0] if env else {"ladders": documents})
@@ -502,10 +553,12 @@ def showdown(
     from elodrome.tournaments.showdown import default_workers, run_showdown
 
     with progress_bars() as bars:
-        result = run_showdown(out, workers or default_workers(), check_device(device), bars)
+        result = run_showdown(out, default_workers() if workers is None else workers, check_device(device), bars)
     for board in result.boards:
         print_leaderboard(board)
     for remark in result.remarks:
         print(remark)
     print(f"trained {result.trained} agents; played {result.played} games now, {result.kept} in all")
     print(f"report: {result.page} ({result.seconds:.0f} s)")
+    if _shortcomings(result.shortcomings):
+        raise typer.Exit(1)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from elodrome.tournaments.ratings import Leaderboard
+
+
+LINES = 30.0  # seconds between two lines of progress where stderr is no terminal
 
 
 def print_json(document: Any) -> None:
@@ -82,3 +86,36 @@ def progress_bars() -> Progress:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
+
+
+class MatchProgress:
+    """How far a match is: games that ended and actions played in those under way, since games that are played side by
+    side end together. A bar on a terminal; elsewhere a line on stderr twice a minute."""
+
+    def __init__(self, what: str, games: int, done: int = 0) -> None:
+        self.games, self.done, self.played = games, done, 0
+        self.start = self.last = time.monotonic()
+        self.bars = progress_bars()
+        self.task = self.bars.add_task(what, total=games, completed=done, note="")
+
+    def __enter__(self) -> MatchProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bars.stop()
+
+    def game(self) -> None:
+        """A game has ended."""
+        self.done += 1
+        self.bars.update(self.task, completed=self.done)
+
+    def plies(self, count: int) -> None:
+        """``count`` more actions were played."""
+        self.played += count
+        self.bars.update(self.task, note=f"{self.played:,} moves")
+        now = time.monotonic()
+        if self.bars.disable and now - self.last > LINES:
+            self.last = now
+            told = f"{self.done} of {self.games} games, {self.played:,} moves after {now - self.start:.0f} s"
+            print(f"elodrome: {told}", file=sys.stderr, flush=True)

@@ -22,7 +22,12 @@ class IllegalAction(UserError):
 
 
 class BrokenAgent(UserError):
-    """A saved agent or plugin that cannot be used. The message names the file or plugin and the trouble."""
+    """An agent, saved or a plugin, or a plugin's world that cannot be used here: it does not load, its engine is
+    missing, it refuses the board. The message names it and the trouble."""
+
+
+class NotThere(BrokenAgent):
+    """A file that was named and is not there, or that has no such name in it: most likely misspelt."""
 
 
 class BrokenWorld(UserError):

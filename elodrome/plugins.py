@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from elodrome.errors import BrokenAgent, unknown
+from elodrome.errors import BrokenAgent, NotThere, unknown
 from elodrome.seeding import derive
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -64,11 +64,11 @@ def broken(group: str) -> dict[str, str]:
 def load_file(path: str, attribute: str) -> Any:
     """The object called ``attribute`` of a Python file that is not installed.
 
-    Raises BrokenAgent, which names the file, when it is missing, does not import or lacks the attribute.
+    Raises BrokenAgent, which names the file, when it does not import; NotThere when it, or the attribute, is missing.
     """
     file = Path(path)
     if not file.is_file():
-        raise BrokenAgent(f"{path}: no such file")
+        raise NotThere(f"{path}: no such file")
     name = f"elodrome_file_{file.stem}_{derive(0, str(file.resolve())):016x}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
@@ -83,7 +83,7 @@ def load_file(path: str, attribute: str) -> Any:
             raise BrokenAgent(f"{path} does not import: {type(error).__name__}: {error}") from error
     module = sys.modules[name]
     if not hasattr(module, attribute):
-        raise BrokenAgent(f"{path}: {unknown('name', attribute, [n for n in vars(module) if n[0] != '_'])}")
+        raise NotThere(f"{path}: {unknown('name', attribute, [n for n in vars(module) if n[0] != '_'])}")
     return getattr(module, attribute)
 
 

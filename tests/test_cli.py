@@ -1,25 +1,8 @@
 """The command line as a person meets it: its output, exit codes, and one line for every mistake (FAULTS 38, 40)."""
 
 import json
-import sys
 
 import pytest
-
-from elodrome import cli
-
-
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of ``elodrome ARGUMENTS``."""
-    monkeypatch.setattr(sys, "argv", ["elodrome", *arguments])
-    with pytest.raises(SystemExit) as done:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(done.value.code or 0), out, err
-
-
-@pytest.fixture
-def elodrome(capsys, monkeypatch):
-    return lambda *arguments: run(capsys, monkeypatch, *arguments)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The README runs: its Python, its ten-line agent, and its commands, word for word."""
 
+import json
 import os
 import re
 import shlex
@@ -59,3 +60,13 @@ def test_the_agent_has_ten_lines() -> None:
 def test_every_link_and_picture_exists() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize(("row", "world"), [("Go 7x7", "go-size-7"), ("Go 9x9", "go")])
+def test_the_go_lines_say_what_the_cards_say(row: str, world: str) -> None:
+    card = json.loads((ROOT / "elodrome" / "trained" / world / "alphazero-strong" / "agent.json").read_text())
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {row}")]
+    for level, said in (("10", "of {of} games against GNU Go level 10"), ("1", "against level 1")):
+        won = card["notes"]["strength"]["gnugo"][f"level {level}"]["all"]["score"]
+        share = f"{100 * won['share']:.0f} % [{100 * won['low']:.0f}, {100 * won['high']:.0f}]"
+        assert f"{share} {said.format(**won)}" in line

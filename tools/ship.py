@@ -84,7 +84,7 @@ def measure(given: argparse.Namespace) -> None:
     for folder in folders:
         card, row = read_card(folder), rows[folder.name]
         count = None if folder.name.endswith("strong") else FEW
-        found = measure_strength(make_agent(folder.name, world), world, count=count, seed=1)
+        found = measure_strength(make_agent(folder.name, world), world, count=count)  # as the command measures
         elo = {
             "elo": round(row.elo),
             "elo_interval": [round(row.low), round(row.high)],

@@ -216,7 +216,8 @@ def make_config(name: str, cls: type[Agent] | type[Learner], options: dict[str, 
 def make_agent(spec: str, world: World) -> Agent:
     """The acting agent that ``spec`` names, for ``world``.
 
-    Raises UserError for an unknown or unfit agent or a bad option; BrokenAgent for a broken plugin or saved agent.
+    Raises UserError for an unknown or unfit agent or a bad option; BrokenAgent for one that is meant but cannot be had:
+    a broken plugin or saved agent, an engine that is missing or refuses this world.
     """
     from elodrome.agents.parts.saved import find_saved, load_agent, saved_agents, worlds_with
 
@@ -246,8 +247,8 @@ def make_agent(spec: str, world: World) -> Agent:
         raise UserError(f"agent {kind.id!r} learns: elodrome train {kind.id} --env {world.id}, or {names}")
     try:
         return cls(world, config)
-    except UserError:
-        raise
+    except UserError as error:
+        raise BrokenAgent(str(error)) from error
     except Exception as error:
         raise BrokenAgent(f"agent {spec!r} fails to load: {type(error).__name__}: {error}") from error
 

@@ -26,6 +26,7 @@ from elodrome.seeding import U64, derive, mix64
 if TYPE_CHECKING:
     from elodrome.agents.isolation.isolated import Isolation
 
+MOST_GAMES = 1_000_000  # of one match or pairing; all are held in memory
 CHUNK = 256  # games advanced together; fixed, so that results do not depend on how games are spread over workers
 _WORD = 0xFFFFFFFFFFFFFFFF
 
@@ -47,22 +48,46 @@ def make_jobs(games: int, seed: int, *, players: int = 2, opening: int = 0, pref
     ]
 
 
+def check_games(games: int) -> None:
+    """Raise UserError for a number of games that no match can have."""
+    if not 1 <= games <= MOST_GAMES:
+        bound = "at least 1" if games < 1 else f"at most {MOST_GAMES:,}"
+        raise UserError(f"games must be {bound}, not {games}")
+
+
+def check_opening(world: World, opening: int) -> None:
+    """Raise UserError for a random opening that ``world`` cannot have. Every seat gets as many random plies: a single
+    one would be a wasted move of the first seat's alone."""
+    if opening < 0:
+        raise UserError(f"opening {opening}: a number of random plies, 0 or more")
+    if opening >= world.max_steps:
+        raise UserError(f"opening {opening}: games of {world.id} are cut after {world.max_steps} plies")
+    if opening % world.players:
+        below = opening - opening % world.players
+        raise UserError(
+            f"opening {opening}: each of the {world.players} seats gets as many random plies, "
+            f"so {below} or {below + world.players}"
+        )
+
+
 def play_games(
     world: World,
     agents: Sequence[Agent],
     labels: Sequence[str],
     jobs: Sequence[GameJob],
     on_game: Callable[[GameRecord], None] | None = None,
+    on_plies: Callable[[int], None] | None = None,
 ) -> list[GameRecord]:
     """Play all jobs, ``CHUNK`` at a time (fewer where an agent says so); the records in the order of the jobs.
 
     An agent that raises (TimeoutError: it was too slow), or answers with something that is no legal action, loses that
-    game with its reason on record; the other games go on. ``on_game`` is called as each game ends.
+    game with its reason on record; the other games go on. ``on_game`` is called as each game ends, ``on_plies``
+    with the number of actions played, time and again on the way.
     """
     records: list[GameRecord] = []
     chunk = max(1, min([CHUNK, *(agent.lanes for agent in agents)]))
     for start in range(0, len(jobs), chunk):
-        records += _Batch(world, agents, labels, jobs[start : start + chunk], on_game).play()
+        records += _Batch(world, agents, labels, jobs[start : start + chunk], on_game, on_plies).play()
     return records
 
 
@@ -76,8 +101,10 @@ class _Batch:
         labels: Sequence[str],
         jobs: Sequence[GameJob],
         on_game: Callable[[GameRecord], None] | None,
+        on_plies: Callable[[int], None] | None,
     ) -> None:
-        self.world, self.agents, self.labels, self.jobs, self.on_game = world, agents, labels, jobs, on_game
+        self.world, self.agents, self.labels, self.jobs = world, agents, labels, jobs
+        self.on_game, self.on_plies = on_game, on_plies
         self.solo = world.players == 1
         # Solo worlds: every agent of a job has a lane of its own; elsewhere a job is one lane.
         self.lane_job = [j for j, job in enumerate(jobs) for _ in (job.seats if self.solo else (0,))]
@@ -157,6 +184,8 @@ class _Batch:
                 else:
                     actions[i] = _random_legal(legal[i : i + 1], self._seeds(live[i : i + 1], seats[i : i + 1]))[0]
         self._apply(live[going], actions[going])
+        if self.on_plies:
+            self.on_plies(int(going.sum()))
         over = ~going | (self.table.seats[live] < 0)
         for lane in live[over]:
             self._close(int(lane))
@@ -297,6 +326,22 @@ def _random_legal(legal: Mask, words: U64) -> Ints:
     return chosen
 
 
+def hopeless(records: Iterable[GameRecord]) -> list[str]:
+    """One line for each agent that crashed or was too slow in every game of its own: no result tells how it plays."""
+    games: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for record in records:
+        for seat, label in enumerate(record.agents):
+            games[label] += 1
+            lost = record.termination in ("crash", "time-out") and record.culprit == seat
+            failed[label] += lost or record.termination == "void"
+    return [
+        f"{label} crashed or ran out of time in all of its {count} games"
+        for label, count in games.items()
+        if failed[label] == count
+    ]
+
+
 @dataclass(frozen=True)
 class MatchResult:
     """A match between two agents: records, and the summary that ``elodrome match --json`` prints."""
@@ -357,7 +402,7 @@ class MatchResult:
             "agents": list(self.agents),
             "games": games,
             **self.tally(),
-            "by_seat": [self.tally(seat) for seat in (0, 1)],
+            "by_seat": [self.tally(seat) for seat in (0, 1)] if self.world.players == 2 else [],
             "mean_return": [float(np.mean(r)) if r else None for r in returns],
             "terminations": dict(sorted(Counter(r.termination for r in self.records).items())),
             "failures": {label: dict(c.most_common(5)) for label, c in failures.items() if c},
@@ -382,29 +427,39 @@ def play_match(
     *,
     seed: int = 0,
     opening: int = 0,
+    prefix: str = "",
+    played: Iterable[GameRecord] = (),
     on_game: Callable[[GameRecord], None] | None = None,
+    on_plies: Callable[[int], None] | None = None,
     isolation: Isolation | None = None,
 ) -> MatchResult:
     """Play ``games`` games between two agents, seats swapped in pairs on common seeds.
 
-    Agents given by name live in cells where ``isolation`` says so, by default those that are not ours.
-    Raises UserError for unknown or unfit worlds and agents, before the first game.
+    opening: random plies before the agents take over, as many for each seat. prefix: of the games' ids. played: games
+    of this very match that are there already, by their ids; they are not played again. ``on_game`` is called as each
+    game ends, ``on_plies`` with the number of actions played, time and again on the way. Agents given by name live in
+    cells where ``isolation`` says so, by default those that are not ours.
+
+    Raises UserError for unknown or unfit worlds and agents, and for numbers that make no sense, before the first game.
     """
     from elodrome.agents.isolation.isolated import Isolated, seat_agent
     from elodrome.arena.repeat import remarks_on
     from elodrome.envs.registry import make_env
 
-    if games < 1:
-        raise UserError(f"games must be at least 1, not {games}")
+    check_games(games)
     world = make_env(env) if isinstance(env, str) else env
     if world.players > 2:
         raise UserError(f"{world.id} has {world.players} seats; a match is between two agents")
+    check_opening(world, opening)
     name = env if isinstance(env, str) else None
     pair = [seat_agent(a, world, isolation, env=name) if isinstance(a, str) else a for a in (first, second)]
     labels = [a if isinstance(a, str) else type(a).__name__ for a in (first, second)]
-    jobs = make_jobs(games, seed, players=world.players, opening=opening)
+    jobs = make_jobs(games, seed, players=world.players, opening=opening, prefix=prefix)
+    done = {record.id: record for record in played}
     start = time.perf_counter()
-    records = play_games(world, pair, labels, jobs, on_game)
+    todo = [job for job in jobs if job.id not in done]
+    done |= {record.id: record for record in play_games(world, pair, labels, todo, on_game, on_plies)}
+    records = [done[job.id] for job in jobs]
     seconds = time.perf_counter() - start
     unrepeatable = [
         remark

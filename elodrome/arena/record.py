@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,8 +15,8 @@ from elodrome.envs.game import World
 from elodrome.envs.table import Table
 from elodrome.errors import IllegalAction, UserError
 
-# win, draw: decided by the rules. length: cut by max_steps. resign: a seat gave up. illegal, crash, time-out: a seat
-# failed and lost. void: nobody could be shown to work, so nobody wins.
+# win, draw: decided by the rules. length: cut by max_steps (in a solo world one of the runs at least). resign: a seat
+# gave up. illegal, crash, time-out: a seat failed and lost. void: nobody could be shown to work, so nobody wins.
 Termination = Literal["win", "draw", "length", "resign", "illegal", "crash", "time-out", "void"]
 
 
@@ -54,9 +57,57 @@ class GameRecord(BaseModel):
         """The number of actions played by all."""
         return sum(len(stream) for stream in self.moves)
 
+    @property
+    def number(self) -> int:
+        """Which game of its match or pairing it is: the digits at the end of its id, 0 where there are none."""
+        digits = re.search(r"([0-9]{1,18})\Z", self.id)
+        return int(digits[1]) if digits else 0
+
     def key(self) -> tuple[object, ...]:
         """Two games with equal keys are duplicates: same agents in the same seats, same moves."""
         return self.agents, self.moves
+
+
+HUGE = 2**31  # no action, seat or number of plies is as large
+LARGEST_RETURN = 1e100  # of a game; the mean of any number of them is finite
+
+
+def nonsense(record: GameRecord) -> str | None:
+    """What makes no sense in a record, whoever wrote it, or None: counts that do not match, numbers out of range."""
+    seats, streams = len(record.agents), len(record.moves)
+    if not seats:
+        return "no agents"
+    if streams not in (1, seats):
+        return f"{streams} lists of moves for {seats} agents"
+    if any(not 0 <= action < HUGE for stream in record.moves for action in stream):
+        return "a move that is no action"
+    if len(record.returns) != seats:
+        return f"{len(record.returns)} returns for {seats} agents"
+    if not all(math.isfinite(value) and abs(value) <= LARGEST_RETURN for value in record.returns):
+        return f"returns {record.returns} are not all finite numbers up to {LARGEST_RETURN:g}"
+    if len(record.scores) != (0 if record.termination == "void" else seats):
+        return f"{len(record.scores)} scores for {seats} agents, termination {record.termination}"
+    if not all(0 <= value <= 1 for value in record.scores):
+        return f"scores {record.scores} are not all from 0 to 1"
+    if record.culprit is not None and not 0 <= record.culprit < seats:
+        return f"culprit {record.culprit} is no seat of {seats}"
+    if not 0 <= record.opening < HUGE:
+        return f"opening {record.opening} is no number of plies"
+    if not all(0 <= seed < 2**64 for seed in (record.seed, record.agent_seed)):
+        return "a seed that does not have 64 bits"
+    return None
+
+
+@dataclass(frozen=True)
+class Unplayed:
+    """Games that could not be played: how many, the id of the first, and why."""
+
+    games: int
+    first: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.games} games from {self.first!r} on were not played: {self.reason}"
 
 
 def scores_of(returns: list[float]) -> tuple[float, ...]:

@@ -81,10 +81,15 @@ def to_sgf(record: GameRecord, world: World) -> str:
 
 def write_games(records: Sequence[GameRecord], world: World, folder: Path) -> None:
     """Every record as ``folder/0001.sgf`` and so on. Raises UserError when it cannot be written."""
+    for number, record in enumerate(records, 1):
+        write_game(record, world, folder, number)
+
+
+def write_game(record: GameRecord, world: World, folder: Path, number: int) -> None:
+    """One record as ``folder/0001.sgf`` where ``number`` is 1. Raises UserError when it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, record in enumerate(records, 1):
-            (folder / f"{number:04d}.sgf").write_text(to_sgf(record, world), encoding="utf-8")
+        (folder / f"{number:04d}.sgf").write_text(to_sgf(record, world), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from error
 

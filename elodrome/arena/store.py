@@ -3,6 +3,8 @@
 Write-ahead logging with ``synchronous=NORMAL``: what is committed survives the death of any process (``kill -9``
 included) and the file stays whole even when the power fails; only then may the last commits be missing, and those
 games are played again. ``FULL`` would wait for the disk at every commit: 125 a second instead of thousands.
+
+Reading writes nothing, and works on a medium that is read-only.
 """
 
 from __future__ import annotations
@@ -12,17 +14,34 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
-from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, Table, Text, create_engine, event, select
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Executable,
+    Float,
+    Integer,
+    MetaData,
+    NullPool,
+    Table,
+    Text,
+    create_engine,
+    event,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
-from elodrome.arena.record import GameRecord
+from elodrome.arena.record import GameRecord, nonsense
 from elodrome.errors import UserError
-from elodrome.home import home
+from elodrome.home import home, local
 
 VERSION = 1  # of the tables below, kept as the file's user_version
 BUSY_SECONDS = 30.0  # how long a writer waits for another one's commit
@@ -64,64 +83,59 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._engine: Engine | None = None
+        self.path = local(Path(path))
+        self._engine: Engine | None = None  # for writing
+        self._reader: Engine | None = None
 
     def add(self, records: Iterable[GameRecord]) -> int:
         """Write games; the number of those that were not there yet."""
         rows = [_row(record) for record in records]
         if not rows:
             return 0
-        with self._connect(write=True) as connection:
+        with self._connect() as connection:
             fresh = insert(GAMES).on_conflict_do_nothing(index_elements=["id"])
             return connection.execute(fresh, rows).rowcount
 
     def ids(self) -> set[str]:
         """The ids of all games."""
-        if not self.path.exists():
-            return set()
-        with self._connect() as connection:
-            return set(connection.scalars(select(GAMES.c.id)))
+        return {row["id"] for row in self._read(select(GAMES.c.id))}
 
     def envs(self) -> list[str]:
         """The worlds of which there are games."""
-        if not self.path.exists():
-            return []
-        with self._connect() as connection:
-            return list(connection.scalars(select(GAMES.c.env).distinct().order_by(GAMES.c.env)))
+        return [row["env"] for row in self._read(select(GAMES.c.env).distinct().order_by(GAMES.c.env))]
 
-    def games(self, env: str | None = None) -> list[GameRecord]:
-        """All games, or those of one world, in the order of their ids."""
-        if not self.path.exists():
-            return []
+    def games(self, env: str | None = None, prefix: str = "") -> list[GameRecord]:
+        """All games, or those of one world, or those whose ids begin with ``prefix``, in the order of their ids.
+
+        Raises UserError that names the game for a row that makes no sense.
+        """
         wanted = select(GAMES).order_by(GAMES.c.id)
         if env is not None:
             wanted = wanted.where(GAMES.c.env == env)
-        with self._connect() as connection:
-            try:
-                return [_record(dict(row)) for row in connection.execute(wanted).mappings()]
-            except (ValueError, ValidationError) as error:
-                raise UserError(f"{self.path}: a game in it is damaged: {str(error).splitlines()[0]}") from error
+        if prefix:
+            wanted = wanted.where(GAMES.c.id >= prefix, GAMES.c.id < prefix + chr(0x10FFFF))
+        return [self._record(row) for row in self._read(wanted)]
 
     def get(self, key: str) -> Any:
         """What was put under ``key``, or None."""
-        if not self.path.exists():
-            return None
-        with self._connect() as connection:
-            text = connection.scalar(select(META.c.value).where(META.c.key == key))
-        return None if text is None else json.loads(text)
+        texts = [row["value"] for row in self._read(select(META.c.value).where(META.c.key == key))]
+        try:
+            return json.loads(texts[0]) if texts else None
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UserError(f"{self.path}: what it keeps under {key!r} is damaged") from error
 
     def put(self, key: str, value: Any) -> None:
         """Keep a JSON value, such as the configuration of the run that wrote the games."""
         row = insert(META).values(key=key, value=json.dumps(value))
-        with self._connect(write=True) as connection:
+        with self._connect() as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": row.excluded.value}))
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        for engine in (self._engine, self._reader):
+            if engine is not None:
+                engine.dispose()
+        self._engine = self._reader = None
 
     def __enter__(self) -> Store:
         return self
@@ -130,31 +144,57 @@ class Store:
         self.close()
 
     @contextmanager
-    def _connect(self, write: bool = False) -> Iterator[Connection]:
-        """A connection in one transaction, committed at the end."""
+    def _connect(self) -> Iterator[Connection]:
+        """A connection for writing, in one transaction that is committed at the end."""
         try:
             if self._engine is None:
                 self._engine = self._open()
             with self._engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            does = "write" if write else "read"
-            raise UserError(f"cannot {does} {self.path}: {_explain(str(error.orig))}") from error
+            raise UserError(f"cannot write {self.path}: {_explain(str(error.orig))}") from error
+
+    def _read(self, wanted: Executable) -> list[dict[str, Any]]:
+        """The rows of a query; none where there is no file, or an empty one."""
+        if self._engine is None and not self.path.exists():
+            return []
+        try:
+            if self._engine is None and self._reader is None:
+                self._reader = self._open_to_read()
+            with (self._engine or self._reader or self._open()).begin() as connection:
+                if not _version(connection, self.path):
+                    return []
+                return [dict(row) for row in connection.execute(wanted).mappings()]
+        except DBAPIError as error:
+            raise UserError(f"cannot read {self.path}: {_explain(str(error.orig))}") from error
+
+    def _open_to_read(self) -> Engine:
+        """An engine that changes nothing. SQLite wants to lay its log beside a database even to read it; where it
+        cannot, the file is read as one that nobody changes, if it is whole without a log."""
+        for mode in ("mode=rw", "immutable=1"):
+            uri = f"file:{quote(str(self.path.absolute()))}?{mode}"
+            engine = create_engine(
+                "sqlite://", creator=partial(sqlite3.connect, uri, uri=True, timeout=BUSY_SECONDS), poolclass=NullPool
+            )
+            try:
+                with engine.begin() as connection:
+                    connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+                return engine
+            except DBAPIError as error:
+                log = self.path.with_name(self.path.name + "-wal")
+                if mode != "mode=rw" or not _unwritable(str(error.orig)) or (log.exists() and log.stat().st_size):
+                    raise
+        raise AssertionError("unreachable")
 
     def _open(self) -> Engine:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make the folder {self.path.parent}: {error.strerror}") from error
-        engine = create_engine(f"sqlite:///{self.path}", connect_args={"timeout": BUSY_SECONDS})
+        engine = create_engine(URL.create("sqlite", database=str(self.path)), connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _set_up)
         with engine.begin() as connection:
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            if version != VERSION:
-                strangers = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-                if version or strangers:
-                    kind = f"results of version {version}, not {VERSION}" if version else "a database of something else"
-                    raise UserError(f"{self.path} holds {kind}; choose another file")
+            _version(connection, self.path)
         with engine.connect() as connection:  # one writer makes the tables, the others wait and find them
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             _TABLES.create_all(connection)
@@ -162,10 +202,44 @@ class Store:
             connection.commit()
         return engine
 
+    def _record(self, row: dict[str, Any]) -> GameRecord:
+        """A row as a record. Raises UserError, which names file and game, when it makes no sense."""
+        where = f"{self.path}: game {str(row['id'])[:200]!r}"
+        del row["played_at"]
+        try:
+            for name in _LISTS:
+                row[name] = json.loads(row[name])
+            record = GameRecord.model_validate(row)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"][:1])
+            raise UserError(f"{where} is damaged: {place}: {first['msg'].lower()}") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UserError(f"{where} is damaged: {name} is not a list in JSON") from error
+        trouble = nonsense(record)
+        if trouble:
+            raise UserError(f"{where} is damaged: {trouble}"[:500])
+        return record
+
+
+def _version(connection: Connection, path: Path) -> int:
+    """The version of the tables, 0 for an empty file. Raises UserError for a file of another version or program."""
+    version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    strangers = not version and connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    if strangers or version not in (0, VERSION):
+        kind = f"results of version {version}, not {VERSION}" if version else "a database of something else"
+        raise UserError(f"{path} holds {kind}; choose another file")
+    return version
+
 
 def _set_up(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _unwritable(message: str) -> bool:
+    """Whether SQLite could not write, or make, a file beside the database."""
+    return "readonly" in message or "unable to open" in message
 
 
 def _explain(message: str) -> str:
@@ -185,11 +259,5 @@ def _row(record: GameRecord) -> dict[str, Any]:
     row = record.model_dump()
     for name in _LISTS:
         row[name] = json.dumps(row[name], separators=(",", ":"))
+    row["reason"] = record.reason.encode("utf-8", "backslashreplace").decode()  # lone surrogates are no text for SQLite
     return {**row, "seed": str(record.seed), "agent_seed": str(record.agent_seed), "played_at": time.time()}
-
-
-def _record(row: dict[str, Any]) -> GameRecord:
-    del row["played_at"]
-    for name in _LISTS:
-        row[name] = json.loads(row[name])
-    return GameRecord.model_validate(row)

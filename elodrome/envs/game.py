@@ -100,6 +100,8 @@ def no_playout(state: Words, rng: int, returns: Reals) -> int:
     return 0
 
 
+LONGEST = 2_000_000  # plies of a game: the longest of ours; a record of more is too large to keep
+
 Kind = Literal["board", "gridworld", "matrix", "tokens", "other"]
 Information = Literal["perfect", "imperfect"]
 
@@ -252,6 +254,8 @@ class Game(World):
         for name in ("players", "actions", "state_words", "max_steps", "outcomes"):
             if getattr(self, name) < 1:
                 raise UserError(f"world {self.id!r}: {name} must be at least 1, not {getattr(self, name)}")
+        if self.max_steps > LONGEST:
+            raise UserError(f"world {self.id!r}: max_steps must be at most {LONGEST}, not {self.max_steps}")
         cells = int(np.prod(self.observation_shape[1:]))
         if self.symmetries and (self.symmetries.cells.shape[1], self.symmetries.actions.shape[1]) != (
             cells,

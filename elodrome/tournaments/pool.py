@@ -23,7 +23,7 @@ from elodrome.agents.agent import Agent
 from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.arena.match import play_games
-from elodrome.arena.record import GameJob, GameRecord
+from elodrome.arena.record import GameJob, GameRecord, Unplayed
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, UserError
@@ -55,7 +55,7 @@ def load_agents(roster: Roster, world: World) -> list[Agent]:
             agents.append(seat_agent(spec, world, roster.isolation, env=roster.env))
         except BrokenAgent as error:
             named = str(error) if spec in str(error) else f"agent {spec!r} does not load: {error}"
-            raise BrokenAgent(named) from error
+            raise type(error)(named) from error
     return agents
 
 
@@ -85,7 +85,7 @@ class Player:
         emit(finished)
 
 
-def play_chunks(roster: Roster, chunks: Sequence[list[GameJob]], workers: int, emit: Emit) -> list[str]:
+def play_chunks(roster: Roster, chunks: Sequence[list[GameJob]], workers: int, emit: Emit) -> list[Unplayed]:
     """Play all chunks, in ``workers`` processes or, with one, in this; ``emit`` is called here with finished games.
 
     Returns what could not be played and why: chunks of which every worker died. Raises UserError when workers cannot
@@ -118,9 +118,9 @@ class _Pool:
         self.attempts = [0] * len(chunks)
         self.workers: dict[Connection, _Worker] = {}
         self.stillborn = 0
-        self.problems: list[str] = []
+        self.problems: list[Unplayed] = []
 
-    def run(self, count: int) -> list[str]:
+    def run(self, count: int) -> list[Unplayed]:
         try:
             for _ in range(count):
                 self._start()
@@ -188,10 +188,8 @@ class _Pool:
                 raise UserError(f"worker processes die before their first game (exit code {code}); try --workers 1")
         elif self.attempts[worker.chunk] >= ATTEMPTS:
             games = self.chunks[worker.chunk]
-            self.problems.append(
-                f"{len(games)} games from {games[0].id!r} on were not played: "
-                f"{ATTEMPTS} workers died on them (exit code {code})"
-            )
+            reason = f"{ATTEMPTS} workers died on them (exit code {code})"
+            self.problems.append(Unplayed(len(games), games[0].id, reason))
         else:
             self.waiting.append(worker.chunk)
         if self.waiting:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.arena.elo import SCALE, expected_score
-from elodrome.arena.record import GameRecord
+from elodrome.arena.record import GameRecord, Unplayed
 from elodrome.tournaments.bradley_terry import Z95, Counts, Fit, find_cycles, find_groups, fit_bradley_terry
 
 ONLINE_K = 16.0
@@ -44,7 +43,8 @@ class Row:
 class Leaderboard:
     """The standing in one world. crosstable[a][b]: [points of a against b, games, games that repeat no other].
     first_move_advantage and the half-width of its 95 % interval in Elo, or None where there are no seats to swap.
-    cycles: triples of which each beats the next beyond doubt."""
+    cycles: triples of which each beats the next beyond doubt. unplayed: games that could not be played. left_out: why
+    agents could not be seated. The notes say both in words."""
 
     env: str
     rows: list[Row]
@@ -56,6 +56,8 @@ class Leaderboard:
     terminations: dict[str, int]
     cycles: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unplayed: list[Unplayed] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The leaderboard as one JSON document."""
@@ -113,8 +115,15 @@ class _Count:
         return Counts(self.score, self.games, self.draws, self.distinct)
 
 
-def leaderboard(records: Sequence[GameRecord], env: str, agents: Iterable[str] = ()) -> Leaderboard:
-    """The leaderboard of one world's games; ``agents`` are listed even without a game.
+def leaderboard(
+    records: Sequence[GameRecord],
+    env: str,
+    agents: Iterable[str] = (),
+    unplayed: Sequence[Unplayed] = (),
+    left_out: Mapping[str, str] | None = None,
+) -> Leaderboard:
+    """The leaderboard of one world's games; ``agents`` are listed even without a game. ``unplayed`` games and agents
+    that were ``left_out``, with the reason, are told beside it.
 
     The scale is anchored at ``random`` = 0 where it plays, else at a mean of 0. The interval of a rating is that of its
     distance from the mean of all. Worlds of more than two seats are rated by pairs.
@@ -138,6 +147,9 @@ def leaderboard(records: Sequence[GameRecord], env: str, agents: Iterable[str] =
     names = [count.names[i] for i in rated]
     groups = [", ".join(names[i] for i in group) for group in find_groups(counts.games)]
     notes = [f"groups that never met, compared by the prior alone: {' | '.join(groups)}"] if len(groups) > 1 else []
+    left = dict(left_out or {})
+    notes += [f"{agent} could not be seated: {reason}" for agent, reason in left.items()]
+    notes += [str(games) for games in unplayed]
     return Leaderboard(
         env=env,
         rows=sorted(rows, key=lambda row: (row.elo is None, -(row.elo or 0.0), row.agent)),
@@ -149,6 +161,8 @@ def leaderboard(records: Sequence[GameRecord], env: str, agents: Iterable[str] =
         terminations=dict(sorted(count.terminations.items())),
         cycles=find_cycles(names, counts),
         notes=notes,
+        unplayed=list(unplayed),
+        left_out=left,
     )
 
 
@@ -185,5 +199,4 @@ def _row(count: _Count, i: int, fit: Fit | None, rated: list[int]) -> Row:
 
 def _order(record: GameRecord) -> tuple[int, str]:
     """Game k of every pairing before game k + 1 of any, so that online ratings move evenly."""
-    number = re.search(r"(\d+)\Z", record.id)
-    return int(number[1]) if number else 0, record.id
+    return record.number, record.id

@@ -39,8 +39,12 @@ def replay_document(record: GameRecord, stream: int, world: World) -> dict[str, 
     solo = len(record.moves) > 1
     frames: list[dict[str, Any]] = []
     caption, mark, cells = "start", None, None
+    truncated = over = False  # how this run ended, whatever became of the other one on the same dice
     row = np.zeros(1, np.int64)
     for table, action in replay(record, world, stream):
+        truncated, over = bool(table.truncated[0]), int(table.seats[0]) < 0
+        if len(frames) >= FRAMES:
+            continue
         frame: dict[str, Any] = {"caption": caption}
         state = table.states(row) if look is not None else None
         if look is not None and state is not None:
@@ -54,7 +58,7 @@ def replay_document(record: GameRecord, stream: int, world: World) -> dict[str, 
         else:
             frame["text"] = table.draw(0) or "(this world draws nothing)"
         frames.append(frame)
-        if action is None or len(frames) >= FRAMES:
+        if action is None:
             break
         seat = int(table.seats[0])
         who = record.agents[stream if solo else seat]
@@ -67,7 +71,7 @@ def replay_document(record: GameRecord, stream: int, world: World) -> dict[str, 
     cut = f"; the first {len(frames) - 1} of {moves} moves" if len(frames) <= moves else ""
     return {
         "title": _title(record, stream),
-        "result": _result(record, stream, world) + cut,
+        "result": (_run(record, stream, truncated, over) if solo else _result(record, world)) + cut,
         "style": look.style if look else "text",
         "frames": frames,
     }
@@ -84,11 +88,13 @@ def _signed(value: float) -> str:
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")
 
 
-def _result(record: GameRecord, stream: int, world: World) -> str:
-    if len(record.moves) > 1:
-        ended = "cut at the limit of steps" if record.termination == "length" else "the end was reached"
-        steps, value = len(record.moves[stream]), _signed(record.returns[stream])
-        return f"{record.agents[stream]}: {steps} steps, return {value}; {ended}"
+def _run(record: GameRecord, stream: int, truncated: bool, over: bool) -> str:
+    ended = "cut at the limit of steps" if truncated else "the end was reached" if over else "given up there"
+    steps, value = len(record.moves[stream]), _signed(record.returns[stream])
+    return f"{record.agents[stream]}: {steps} steps, return {value}; {ended}"
+
+
+def _result(record: GameRecord, world: World) -> str:
     if record.termination in ("win", "resign"):
         best = int(np.argmax(record.scores))
         how = "by resignation " if record.termination == "resign" else ""

@@ -21,12 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.agents.parts.saved import CARD, WEIGHTS, find_saved
 from elodrome.agents.registry import commanded
-from elodrome.arena.record import GameRecord
+from elodrome.arena.match import MOST_GAMES, check_opening, hopeless
+from elodrome.arena.record import GameJob, GameRecord, Unplayed
 from elodrome.arena.repeat import remarks_on
 from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
-from elodrome.errors import UserError
+from elodrome.errors import BrokenAgent, NotThere, UserError
+from elodrome.home import local
 from elodrome.tournaments.pool import Roster, load_agents, play_chunks
 from elodrome.tournaments.schedule import chunks, default_opening, pairing_jobs, pairings
 
@@ -42,7 +44,7 @@ class TournamentConfig(BaseModel):
     env: str
     agents: tuple[str, ...]
     format: Literal["round-robin", "gauntlet"] = "round-robin"
-    games: int = Field(default=100, ge=1)
+    games: int = Field(default=100, ge=1, le=MOST_GAMES)
     seed: int = 0
     opening: int | None = Field(default=None, ge=0)
     labels: tuple[str, ...] = ()
@@ -55,12 +57,21 @@ class TournamentConfig(BaseModel):
 
 @dataclass
 class TournamentResult:
-    """What a run did: games played now, games kept in all, the records of this tournament, remarks for people."""
+    """What a run did: games played now, games kept in all, the records of this tournament, remarks for people, games
+    that could not be played, and agents (by label) that could not be seated, with the reason."""
 
     played: int
     kept: int
     records: list[GameRecord]
     remarks: list[str] = field(default_factory=list)
+    unplayed: list[Unplayed] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """Why the result is not whole, one line each: agents left out, games not played, agents that failed always."""
+        lines = [f"{agent} could not be seated: {reason}" for agent, reason in self.left_out.items()]
+        return lines + [str(games) for games in self.unplayed] + hopeless(self.records)
 
 
 class Interrupted(UserError):
@@ -78,42 +89,58 @@ def run_tournament(
     workers: int = 1,
     resume: bool = False,
     merge: bool = False,
+    strict: bool = False,
     command: str | None = None,
     on_total: Callable[[int, int], None] | None = None,
     on_games: Callable[[Sequence[GameRecord]], None] | None = None,
+    on_left_out: Callable[[str, str], None] | None = None,
 ) -> TournamentResult:
     """Play what is not played yet and return all records.
 
+    An agent that cannot be had here (its engine is missing or refuses the board, its files are broken) is left out and
+    the others play, unless ``strict``; ``on_left_out(agent, reason)`` is called before the first game.
     ``on_total(games, already)`` is called once, ``on_games`` with every few finished games. ``command`` is what a
     person types to go on (by default the ``elodrome tournament run`` of this configuration). Raises UserError before
-    the first game: for an agent that does not load, for results of another tournament in ``out`` (``merge`` allows
-    more agents or games), for results in ``out`` without ``resume``, and when another runner holds ``out``.
-    Raises Interrupted on Ctrl-C.
+    the first game: for an agent that nobody knows, for fewer than two that can be seated, for results of another
+    tournament in ``out`` (``merge`` allows more agents or games), for results in ``out`` without ``resume``, and when
+    another runner holds ``out``. Raises Interrupted on Ctrl-C.
     """
+    if merge and not resume:
+        raise UserError("--merge lets a tournament grow that is there already; it needs --resume")
+    if workers < 1:
+        raise UserError(f"workers must be at least 1, not {workers}")
     world = make_env(config.env)
     labels = config.names()
     if len(set(labels)) < len(labels) or len(labels) != len(config.agents):
         raise UserError(f"agents must have different names: {', '.join(labels)}")
     if world.players > 2:
         raise UserError(f"{world.id} has {world.players} seats; tournaments are between two agents at a time")
-    meetings = pairings(config.format, len(labels))
     opening = default_opening(world) if config.opening is None else config.opening
-    jobs = [pairing_jobs(world, labels, pair, config.games, config.seed, opening) for pair in meetings]
+    check_opening(world, opening)
+    jobs = _schedule(config, world, labels, opening)
     roster = Roster(config.env, config.agents, labels, config.isolation)
     go_on = command or resume_command(config, out, workers)
-    if not out.exists():
-        load_agents(roster, world)  # so that a misspelt name leaves no folder behind
+    left_out = None if local(out).exists() else _seat(config, world, strict)  # a misspelt name leaves no folder behind
     with locked(out), Store(out / RESULTS) as store:
         settings = describe(config, world, opening)
         before = store.get(SETTINGS)
         if before is not None and not resume:
             raise UserError(f"{out} already holds a tournament; to go on with it: {go_on}")
         _refuse_another(before or settings, settings, out, merge)
+        kept = store.ids()
+        if left_out is None and any(job.id not in kept for games in jobs for job in games):
+            left_out = _seat(config, world, strict)
+        if left_out:
+            for agent, reason in left_out.items():
+                if on_left_out:
+                    on_left_out(agent, reason)
+            present = [i for i, label in enumerate(labels) if label not in left_out]
+            specs = tuple(config.agents[i] for i in present)
+            roster = Roster(config.env, specs, tuple(labels[i] for i in present), config.isolation)
+            jobs = _schedule(config, world, roster.labels, opening)
         wanted = {job.id for games in jobs for job in games}
-        done = store.ids() & wanted
+        done = kept & wanted
         todo = [chunk for chunk in chunks(jobs) if any(job.id not in done for job in chunk)]
-        if todo:
-            load_agents(roster, world)
         store.put(SETTINGS, settings)
         if on_total:
             on_total(len(wanted), len(done))
@@ -127,7 +154,7 @@ def run_tournament(
                 on_games(fresh)
 
         try:
-            remarks = play_chunks(roster, todo, workers, emit)
+            unplayed = play_chunks(roster, todo, workers, emit)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"stopped; {len(kept)} of {len(wanted)} games are kept in {out}; to go on: {go_on}",
@@ -135,14 +162,38 @@ def run_tournament(
                 len(wanted),
             ) from None
         records = [r for r in store.games(world.id) if r.id in wanted]
-        if todo:
-            remarks += unrepeatable(roster, world, records)
+    remarks = unrepeatable(roster, world, records) if todo else []
     if config.games % 2 and world.players > 1:
         remarks.append(
             f"odd number of games per pairing ({config.games}): of each pair, the one that comes first in the alphabet "
             "has the first seat once more"
         )
-    return TournamentResult(len(kept) - len(done), len(records), records, remarks)
+    return TournamentResult(len(kept) - len(done), len(records), records, remarks, unplayed, left_out or {})
+
+
+def _schedule(config: TournamentConfig, world: World, labels: Sequence[str], opening: int) -> list[list[GameJob]]:
+    """The games of all pairings between these agents."""
+    meetings = pairings(config.format, len(labels))
+    return [pairing_jobs(world, labels, pair, config.games, config.seed, opening) for pair in meetings]
+
+
+def _seat(config: TournamentConfig, world: World, strict: bool) -> dict[str, str]:
+    """Who cannot be seated, by label, with the reason. Raises UserError for a name that nobody knows, and when nobody
+    is left to play; BrokenAgent for the first who cannot be seated when ``strict``."""
+    labels, left_out = config.names(), {}
+    for spec, label in zip(config.agents, labels, strict=True):
+        try:
+            load_agents(Roster(config.env, (spec,), (label,), config.isolation), world)
+        except NotThere:
+            raise
+        except BrokenAgent as error:
+            if strict:
+                raise
+            left_out[label] = str(error)
+    first_is_out = config.format == "gauntlet" and labels[0] in left_out
+    if left_out and (first_is_out or len(labels) - len(left_out) < 2):
+        raise BrokenAgent("; ".join(left_out.values()) + "; nobody is left to play a tournament")
+    return left_out
 
 
 def unrepeatable(roster: Roster, world: World, records: Sequence[GameRecord]) -> list[str]:

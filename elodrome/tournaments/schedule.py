@@ -38,9 +38,10 @@ def pairings(name: str, agents: int) -> list[Pairing]:
 
 
 def default_opening(world: World) -> int:
-    """Random plies at the start of every game: on boards 2, without which agents that do not vary would repeat one
-    game for ever, but no more than one ply in nine: two would already decide games of tic-tac-toe, one never does."""
-    return min(2, world.max_steps // 9) if world.kind == "board" else 0
+    """Random plies at the start of every game: on boards one for each seat, without which agents that do not vary would
+    repeat one game for ever; none where that would be more than a quarter of a game. An opening that is won for one
+    side is fair all the same, as both agents play it from either side."""
+    return world.players if world.kind == "board" and 4 * world.players <= world.max_steps else 0
 
 
 def pairing_jobs(

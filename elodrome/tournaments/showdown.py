@@ -24,6 +24,8 @@ from elodrome.agents.parts.saved import CARD, read_card, world_slug
 from elodrome.arena.record import GameRecord
 from elodrome.arena.training import CURVES, Stopped, read_curve, train
 from elodrome.envs.registry import make_env
+from elodrome.errors import UserError
+from elodrome.home import local
 from elodrome.tournaments.ratings import Leaderboard, leaderboard
 from elodrome.tournaments.report import Section, build_report
 from elodrome.tournaments.runner import TournamentConfig, run_tournament
@@ -202,13 +204,14 @@ def entrants(stage: Stage, out: Path) -> tuple[tuple[str, ...], tuple[str, ...]]
 @dataclass(frozen=True)
 class ShowdownResult:
     """What a showdown did: agents trained and games played now, games in all, the tables, remarks for
-    people, the report."""
+    people, why a table is not whole (``TournamentResult.shortcomings``), the report."""
 
     trained: int
     played: int
     kept: int
     boards: list[Leaderboard]
     remarks: list[str]
+    shortcomings: list[str]
     page: Path
     seconds: float
 
@@ -217,6 +220,9 @@ def run_showdown(
     out: Path, workers: int, device: str, bars: Progress, plan: tuple[Stage, ...] = PLAN
 ) -> ShowdownResult:
     """Train, play and report whatever is still missing in ``out``. Raises Stopped or Interrupted on Ctrl-C."""
+    if workers < 1:
+        raise UserError(f"workers must be at least 1, not {workers}")
+    local(out)
     start = time.perf_counter()
     jobs = training_jobs(out, plan)
     waiting = [job for job in jobs if not job.done]
@@ -237,6 +243,7 @@ def run_showdown(
         bars.remove_task(task)
     sections, played, kept = [], 0, 0
     remarks: list[str] = []
+    shortcomings: list[str] = []
     for stage in plan:
         world = make_env(stage.world)
         task = bars.add_task(f"games on {world.id}", total=None, note="")
@@ -255,10 +262,12 @@ def run_showdown(
         kept += result.kept
         remarks += [f"{world.id}: {remark}" for remark in result.remarks]
         curves = [(job.kind, job.folder / CURVES) for job in jobs if job.world == world.id]
-        sections.append(Section(world, leaderboard(result.records, world.id, labels), result.records, curves))
+        board = leaderboard(result.records, world.id, labels, result.unplayed, result.left_out)
+        sections.append(Section(world, board, result.records, curves))
+        shortcomings += [f"{world.id}: {line}" for line in result.shortcomings]
     page = build_report(sections, out)
     boards = [section.board for section in sections]
-    return ShowdownResult(len(waiting), played, kept, boards, remarks, page, time.perf_counter() - start)
+    return ShowdownResult(len(waiting), played, kept, boards, remarks, shortcomings, page, time.perf_counter() - start)
 
 
 def _total(bars: Progress, task: TaskID, total: int, already: int) -> None:

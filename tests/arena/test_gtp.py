@@ -234,8 +234,8 @@ def test_our_client_seats_our_server(tmp_path: Path) -> None:
         "        legal = position.legal_actions\n"
         "        return int(legal[len(legal) // 2])\n"
     )
-    result = play_match("go:size=5", f"{SERVER} {file}:Middle --env go:size=5", "random", games=2, opening=1)
-    at_home = play_match("go:size=5", f"{file}:Middle", "random", games=2, opening=1)
+    result = play_match("go:size=5", f"{SERVER} {file}:Middle --env go:size=5", "random", games=2)
+    at_home = play_match("go:size=5", f"{file}:Middle", "random", games=2)
     assert [r.moves for r in result.records] == [r.moves for r in at_home.records]
     assert [r.scores for r in result.records] == [r.scores for r in at_home.records]
     assert {r.reason for r in result.records} == {""}  # they agree on every score

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,48 @@ def test_two_writers_killed_in_mid_commit_lose_no_acknowledged_game(tmp_path: Pa
     kept = Store(path).ids()
     assert acknowledged <= kept
     assert len(kept) <= len(acknowledged) + 2  # at most the one that each was about to report
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("scores", "[1.0]", "1 scores for 2 agents"),
+        ("scores", "[]", "0 scores for 2 agents"),
+        ("scores", "[7.0,0.0]", "not all from 0 to 1"),
+        ("culprit", 2, "culprit 2 is no seat of 2"),
+        ("culprit", "x", "culprit: input should be a valid integer"),
+        ("agents", '["a"]', "2 returns for 1 agents"),
+        ("agents", "[]", "no agents"),
+        ("moves", "[[0,-1]]", "a move that is no action"),
+        ("moves", "[[0],[1],[2]]", "3 lists of moves for 2 agents"),
+        ("moves", "[" * 100_000, "moves is not a list in JSON"),
+        ("moves", "[[99999999999999999999999999]]", "a move that is no action"),
+        ("returns", "[NaN,0.0]", "not all finite"),
+        ("returns", "[1e400,0.0]", "not all finite"),
+        ("returns", "null", "returns: input should be a valid tuple"),
+        ("termination", "tea", "termination: input should be 'win'"),
+        ("opening", -1, "opening -1 is no number of plies"),
+        ("seed", str(10**40), "a seed that does not have 64 bits"),
+        ("seed", "1" * 5000, "seed: "),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_refused_in_one_line(
+    tmp_path: Path, elodrome: Callable[..., tuple[int, str, str]], column: str, value: object, message: str
+) -> None:
+    file = tmp_path / "r.sqlite"
+    with Store(file) as store:
+        store.add([record("fine"), record("odd")])
+    connection = sqlite3.connect(file)
+    with connection:
+        connection.execute(f"UPDATE games SET {column} = ? WHERE id = 'odd'", (value,))
+    connection.close()
+    code, out, err = elodrome("ladder", "--from", file)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"{file}: game 'odd' is damaged" in err
+    assert message in err
+
+
+def test_a_reason_that_is_no_text_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    store.add([record("1", reason="lone \ud800")])
+    assert store.games()[0].reason == "lone \\ud800"

@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -163,6 +164,21 @@ def test_a_walk_without_end_is_cut_and_says_so(sections: list[Section]) -> None:
     assert f"the first {FRAMES - 1} of" in document["result"]
     assert all(len(frame["marker"]) == 2 for frame in document["frames"])
     assert "cells" not in document["frames"][1]  # a map does not change
+
+
+def test_each_run_of_a_solo_world_is_told_by_its_own_ending(
+    elodrome: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """One reaches the goal, the other is cut: the pair's termination is "length", as in databases of old."""
+    command = ("tournament", "run", "--env", "cliff_walking", "--agents", "value_iteration,random", "--games", 3)
+    assert elodrome(*command, "--workers", 1, "--out", tmp_path / "out")[0] == 0
+    (ladder,) = json.loads((tmp_path / "out" / "report.json").read_text())["ladders"]
+    assert "length" in ladder["terminations"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    (script,) = re.findall(r'<script type="application/json" id="game-cliff_walking">(.*?)</script>', page, re.DOTALL)
+    best, worst = (game["result"] for game in json.loads(script))
+    assert best == "value_iteration: 13 steps, return \N{MINUS SIGN}13; the end was reached"
+    assert "cut at the limit of steps; the first 399 of" in worst
 
 
 def test_a_report_without_games_is_still_a_page(tmp_path: Path) -> None:

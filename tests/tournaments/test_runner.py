@@ -1,20 +1,24 @@
 """Tournaments that are killed, interrupted, resumed, shared out, and whose agents misbehave (FAULTS 1-5, 7-12, 35)."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from elodrome.arena.record import GameRecord
+from elodrome.arena.record import GameRecord, Unplayed
 from elodrome.arena.store import Store
+from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, UserError
 from elodrome.tournaments import pool
 from elodrome.tournaments.ratings import leaderboard
+from elodrome.tournaments.report import Section, build_report
 from elodrome.tournaments.runner import Interrupted, TournamentConfig, TournamentResult, run_tournament
 from elodrome.tournaments.schedule import UNIT
 
@@ -143,7 +147,7 @@ def test_another_tournament_is_refused_with_the_differences(
     for merge in (False, True):
         assert "seed was 7, now 8" in refusal(config(specs, games=4, seed=8), merge)
         assert "env was tic_tac_toe, now connect_four" in refusal(config(specs, games=4, env="connect_four"), merge)
-        assert "opening was 1, now 3" in refusal(config(specs, games=4, opening=3), merge)
+        assert "opening was 2, now 4" in refusal(config(specs, games=4, opening=4), merge)
         assert "games was 4, now 2" in refusal(config(specs, games=2), merge)
         assert "FirstLegal is missing; Seeded is new" in refusal(config(agents("random", "Seeded"), games=4), merge)
         assert "format was round-robin, now gauntlet" in refusal(config(specs, games=4, format="gauntlet"), merge)
@@ -178,11 +182,13 @@ def test_the_one_that_does_not_load_is_named_before_the_first_game(
     tmp_path: Path, agents: Callable[..., tuple[str, ...]]
 ) -> None:
     for setting, named in (
-        (config(agents("random", "Unloadable")), "Unloadable.*no weights"),
+        (config(agents("random", "Unloadable")), "Unloadable.*no weights.*nobody is left"),
         (config(agents("random", "Missing")), "Missing"),
     ):
         with pytest.raises(BrokenAgent, match=named):
             run_tournament(setting, tmp_path / "out", workers=2)
+    with pytest.raises(BrokenAgent, match="no weights"):
+        run_tournament(config(agents("random", "FirstLegal", "Unloadable")), tmp_path / "out", strict=True)
     with pytest.raises(UserError, match="did you mean 'random'"):
         run_tournament(config(("randm", "minimax")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -242,14 +248,20 @@ def test_a_game_that_kills_every_worker_is_given_up_and_the_others_go_on(
     result = run_tournament(setting, tmp_path / "out", workers=2)
     assert {r.agents for r in result.records} == {("FirstLegal", "random"), ("random", "FirstLegal")}
     assert result.kept == 4
-    (remark,) = result.remarks
-    assert "2 workers died on them (exit code 3)" in remark
-    assert "Dies v random" in remark
+    (unplayed,) = result.unplayed
+    assert unplayed == Unplayed(4, "7:tic_tac_toe:Dies v random:0", "2 workers died on them (exit code 3)")
+    board = leaderboard(result.records, "tic_tac_toe", setting.names(), result.unplayed)
+    page = build_report([Section(make_env("tic_tac_toe"), board, result.records)], tmp_path / "out").read_text()
+    document = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert document["ladders"][0]["unplayed"] == [asdict(unplayed)]
+    assert result.shortcomings == [str(unplayed)] == board.notes
+    assert "4 games from &#39;7:tic_tac_toe:Dies v random:0&#39; on were not played: 2 workers died" in page
 
 
 RUN = """
 import sys
 from pathlib import Path
+from elodrome.tournaments.report import Section, build_report
 from elodrome.tournaments.runner import TournamentConfig, run_tournament
 if __name__ == "__main__":
     config = TournamentConfig.model_validate_json(sys.argv[1])

@@ -45,7 +45,7 @@ def test_solo_games_give_both_the_same_dice() -> None:
 
 
 def test_openings_by_world() -> None:
-    expected = {"tic_tac_toe": 1, "connect_four": 2, "cliff_walking": 0, "rock_paper_scissors": 0, "token_mdp": 0}
+    expected = {"tic_tac_toe": 2, "connect_four": 2, "cliff_walking": 0, "rock_paper_scissors": 0, "token_mdp": 0}
     assert {name: default_opening(make_env(name)) for name in expected} == expected
 
 

@@ -1,4 +1,4 @@
-"""Go against GNU Go at its levels, colours swapped; the score counts besides the result."""
+"""Go against GNU Go at its levels, colours swapped: who wins, and how often by the whole board."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from elodrome.seeding import derive
 
 LEVELS = (1, 10)
 GAMES = 20  # against each level where nothing else is wanted
-SOLVED = 5  # up to this size games begin on the empty board; beyond, with a random stone, lest all be the same game
+SOLVED = 5  # up to this size games begin on the empty board; beyond, with random stones, lest all be the same game:
+OPENING = 2  # one of each colour, as a single one would be a wasted move of Black's alone
 WHERE = os.pathsep.join(("/usr/games", "/usr/local/games"))  # Debian's place for it, often not on the path
 MISSING = "GNU Go is missing, so no games against it; it is Debian's package gnugo (apt install gnugo)"
 
@@ -54,7 +55,7 @@ def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 
     document: dict[str, Any] = {}
     rows, remarks = [], []
     cells = world.actions - 1
-    opening = int(cells > SOLVED**2)
+    opening = OPENING if cells > SOLVED**2 else 0
     for level in LEVELS:
         name = f"GNU Go level {level}"
         done: list[GameRecord] = []
@@ -71,27 +72,25 @@ def measure(world: Game, agent: Agent, *, count: int | None = None, seed: int = 
         for seat in (0, 1):
             mine = [r for r in records if r.agents[seat] == "agent"]
             tally = result.tally(seat)
-            margins = [m if seat == 0 else -m for m in (margin(r, world) for r in mine) if m is not None]
-            whole = sum(m == cells for m in margins)
+            whole = sum(margin(r, world) == (cells if seat == 0 else -cells) for r in mine)
             entry[world.seat_name(seat)] = {
                 **tally,
                 "score": share(tally["wins"], sum(tally.values())),
-                "mean_margin": float(np.mean(margins)) if margins else None,
                 "whole_board": whole,
                 "terminations": sorted({r.termination for r in mine}),
             }
-            points = f"{np.mean(margins):+.1f}" if margins else "-"
             counts = [str(tally[k]) for k in ("wins", "draws", "losses")]
-            rows.append([f"level {level}, as {world.seat_name(seat)}", *counts, points, str(whole)])
+            rows.append([f"level {level}, as {world.seat_name(seat)}", *counts, str(whole)])
         tally = result.tally()
         entry["all"] = {**tally, "score": share(tally["wins"], sum(tally.values()))}
         entry["repeated_games"] = result.duplicates
         won, interval = percent(entry["all"]["score"])
         remarks.append(f"level {level}: {won} won, 95 % from {interval}")
         document[f"level {level}"] = entry
-    columns = ("against GNU Go", "wins", "draws", "losses", "mean margin", "whole board")
+    columns = ("against GNU Go", "wins", "draws", "losses", "whole board")
     remarks.append(
-        "margin: the agent's points less GNU Go's, without komi; whole board: games in which it owns every point"
+        "whole board: games in which the agent owns every point; other margins say little, as dead stones that were "
+        "left on the board count as alive"
     )
-    title = f"{games} games at each level" + (", the first stone at random" if opening else "")
+    title = f"{games} games at each level" + (", the first stone of each colour at random" if opening else "")
     return Measurement("gnugo", document, [Sheet(title, columns, rows)], tuple(remarks))

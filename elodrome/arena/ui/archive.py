@@ -12,8 +12,10 @@ from elodrome.agents.parts.saved import replace_file, world_slug
 from elodrome.arena.record import GameRecord
 from elodrome.arena.ui.session import Session
 from elodrome.envs.game import World
-from elodrome.errors import IllegalAction
+from elodrome.errors import IllegalAction, UserError
 from elodrome.home import home
+
+ASIDE = ".finished"  # ends the name of a file with a finished game that the results refused
 
 
 class KeptGame(BaseModel):
@@ -72,12 +74,23 @@ class Archive:
             self._file(game.id).unlink(missing_ok=True)
 
     def finish(self, record: GameRecord) -> None:
-        """Put a finished game into the results, and drop its file."""
+        """Put a finished game into the results, and drop its file.
+
+        Results that refuse it raise UserError; the game then lies in a file of its own, and the next game that is
+        finished takes it along.
+        """
         from elodrome.arena.store import Store
 
-        with Store(self.results) as store:
-            store.add([record])
-        self._file(record.id).unlink(missing_ok=True)
+        aside = self.folder / f"{record.id}{ASIDE}"
+        waiting = {file: game for file in self.folder.glob(f"*{ASIDE}") if (game := _read_aside(file)) is not None}
+        try:
+            with Store(self.results) as store:
+                store.add([*waiting.values(), record])
+        except UserError as error:
+            replace_file(aside, record.model_dump_json(indent=1).encode())
+            raise UserError(f"{error}; the game is kept in {aside} until the next one is finished") from error
+        for file in (*waiting, aside, self._file(record.id)):
+            file.unlink(missing_ok=True)
 
     def unfinished(self, drivers: tuple[str, ...], within: float = 7 * 86400.0) -> KeptGame | None:
         """The latest open game between these drivers, not older than ``within`` seconds."""
@@ -89,6 +102,14 @@ class Archive:
                 continue  # a broken file costs the offer to go on with it, nothing else
             if game.status == "open" and game.drivers == drivers and time.time() - file.stat().st_mtime < within:
                 return game
+        return None
+
+
+def _read_aside(file: Path) -> GameRecord | None:
+    """A finished game that the results refused, or None for a file that is broken."""
+    try:
+        return GameRecord.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError):
         return None
 
 

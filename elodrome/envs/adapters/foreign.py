@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.envs.game import LONGEST, Floats, Mask, Reals, World
 from elodrome.envs.registry import parse_options
 from elodrome.envs.table import Rows, Table
 from elodrome.errors import BadOption, UserError, shown
 from elodrome.seeding import U64, mix64
 
 STEPS_WITHOUT_LIMIT = 10_000  # max_steps where a foreign environment states none; the option max_steps overrides it
-MOST_STEPS = 1_000_000
 
 
 @contextmanager
@@ -45,10 +44,10 @@ def split_name(rest: str, options: Mapping[str, Any]) -> tuple[str, dict[str, An
 
 
 def step_limit(options: dict[str, Any]) -> int:
-    """Takes ``max_steps`` out of the options. Raises BadOption when it is not a whole number from 1 to MOST_STEPS."""
+    """Takes ``max_steps`` out of the options. Raises BadOption when it is not a whole number from 1 to LONGEST."""
     limit = options.pop("max_steps", STEPS_WITHOUT_LIMIT)
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_STEPS:
-        raise BadOption(f"max_steps must be a whole number from 1 to {MOST_STEPS}, not {shown(limit)}")
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LONGEST:
+        raise BadOption(f"max_steps must be a whole number from 1 to {LONGEST}, not {shown(limit)}")
     return limit
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs.engine import STROLL, random_rows
-from elodrome.envs.game import Game, Look, Mask, Words, compiled, no_chance, pack_floats, rule
+from elodrome.envs.game import LONGEST, Game, Look, Mask, Words, compiled, no_chance, pack_floats, rule
 from elodrome.envs.gridworlds.maps import NAMED, Map, options_of, read_map
 from elodrome.envs.intrinsics import real
 from elodrome.envs.signatures import I8, WORDS
@@ -123,7 +123,7 @@ DEFAULTS: dict[str, Any] = {
     "discount": 1.0,
     "max_steps": 1000,
 }
-MOST_STEPS, MOST_REWARD, MOST_SWEEPS = 1_000_000, 1e12, 10_000
+MOST_REWARD, MOST_SWEEPS = 1e12, 10_000
 _DRAWN = {"#": 1, "S": 2, "G": 3, "T": 4, "C": 4}
 
 
@@ -210,8 +210,8 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
                 raise UserError(f'portal_rewards={shown(value)} is not a table such as {{"A":10,"B":5}}')
             checked[key] = {k: _number(f"portal_rewards of {k}", v) for k, v in value.items()}
         elif key == "max_steps":
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_STEPS:
-                raise UserError(f"max_steps={shown(value)} is not a whole number from 1 to {MOST_STEPS}")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST:
+                raise UserError(f"max_steps={shown(value)} is not a whole number from 1 to {LONGEST}")
             checked[key] = value
         else:
             checked[key] = _number(key, value)
@@ -221,7 +221,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(key: str, value: Any) -> float:
-    # A return is the sum of up to MOST_STEPS rewards, and must stay a number.
+    # A return is the sum of up to LONGEST rewards, and must stay a number.
     if isinstance(value, bool) or not isinstance(value, int | float) or not -MOST_REWARD <= value <= MOST_REWARD:
         raise UserError(f"{key}={shown(value)} is not a finite number (of {MOST_REWARD:g} at most, or less)")
     return float(value)

@@ -45,7 +45,7 @@ def test_random_play_loses_to_gnugo() -> None:
         white = entry["White"]
         assert white["wins"] + white["draws"] + white["losses"] == 1
     assert len(found.sheets[0].rows) == 2 * len(go.LEVELS)
-    assert [remark.partition(":")[0] for remark in found.remarks] == ["level 1", "level 10", "margin"]
+    assert [remark.partition(":")[0] for remark in found.remarks] == ["level 1", "level 10", "whole board"]
 
 
 def test_where_it_fits() -> None:

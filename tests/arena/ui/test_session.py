@@ -156,6 +156,25 @@ def test_finished_games_reach_the_results(tmp_path):
         assert store.games() == [session.record()]
 
 
+def test_results_that_refuse_a_finished_game_get_it_with_the_next(tmp_path):
+    from elodrome.arena.store import Store
+
+    results, first, second = tmp_path / "results.sqlite", table(seed=1), table(seed=2)
+    archive = Archive(first.world, tmp_path / "games", results)
+    results.mkdir()
+    for session in (first, second):
+        play(session, *WON)
+    with pytest.raises(UserError, match=r"cannot write .*the game is kept in .*finished") as caught:
+        archive.finish(first.record())
+    assert "\n" not in str(caught.value)
+    assert archive.unfinished(("human", "random")) is None
+    results.rmdir()
+    archive.finish(second.record())
+    with Store(results) as store:
+        assert {game.id for game in store.games()} == {first.id, second.id}
+    assert list((tmp_path / "games").iterdir()) == []
+
+
 def test_expected_scores():
     world = make_env("tic_tac_toe")
     assert expected_score(1.0, 0, world) == 1.0
