@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from elodrome.envs.game import World
 from elodrome.envs.table import Table
-from elodrome.errors import IllegalAction, UserError
+from elodrome.errors import IllegalAction, UserError, printable
 
 # win, draw: decided by the rules. length: cut by max_steps. resign: a seat gave up. illegal, crash, time-out: a seat
 # failed and lost. void: nobody could be shown to work, so nobody wins.
 Termination = Literal["win", "draw", "length", "resign", "illegal", "crash", "time-out", "void"]
+
+
+# What strangers say is kept as it can be shown: no control character, no escape sequence, no half of a character.
+Said = Annotated[str, BeforeValidator(lambda text: printable(text) if isinstance(text, str) else text)]
 
 
 class GameJob(BaseModel):
@@ -38,7 +42,7 @@ class GameRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
     id: str
     env: str
-    agents: tuple[str, ...]
+    agents: tuple[Said, ...]
     seed: int
     agent_seed: int
     opening: int
@@ -47,7 +51,7 @@ class GameRecord(BaseModel):
     scores: tuple[float, ...]
     termination: Termination
     culprit: int | None = None
-    reason: str = ""
+    reason: Said = ""
 
     @property
     def plies(self) -> int:

@@ -8,13 +8,14 @@ the entry point group ``elodrome.envs``: a function that returns a ``World``. On
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from elodrome.errors import BrokenAgent, UserError, nearest, unknown
-from elodrome.plugins import Plugin, broken, discover, load_file, parse_value
+from elodrome.errors import BrokenAgent, UserError, printable, told, unknown
+from elodrome.plugins import LONGEST, Plugin, broken, discover, load_file, parse_value
 
 if TYPE_CHECKING:
     from elodrome.envs.game import World
@@ -69,8 +70,10 @@ def entries() -> tuple[dict[str, Entry], dict[str, str]]:
         try:
             maker = plugin.load()
             summary = (inspect.getdoc(maker) or "").partition("\n")[0]
-        except Exception as error:
-            problems[name] = f"{plugin.origin}: {type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            problems[name] = f"{plugin.origin}: {told(error)}"
             continue
         found[name] = Entry(name, plugin.target, summary, plugin.origin)
     return found, problems
@@ -125,22 +128,26 @@ _EXAMPLES = {"gymnasium": "CartPole-v1", "pettingzoo": "classic/connect_four_v3"
 
 def _split_outside_brackets(text: str) -> list[str]:
     """``text`` cut at the commas that stand in no bracket: ``payoffs=[[1,2],[3,4]],rounds=5`` has two parts."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "[{(") - (character in "]})")
-        if character == "," and depth <= 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
+    parts, depth, start = [], 0, 0
+    for mark in re.finditer(r"[\[\](){},]", text):
+        depth += (mark[0] in "[{(") - (mark[0] in "]})")
+        if mark[0] == "," and depth <= 0:
+            parts.append(text[start : mark.start()])
+            start = mark.end()
+    return [*parts, text[start:]]
 
 
 def parse_options(name: str, text: str) -> dict[str, Any]:
     """``key=value,key=value`` as a dict; numbers, booleans, lists and tables are read as JSON."""
     options: dict[str, Any] = {}
+    if len(text) > LONGEST:
+        raise UserError(f"{name[:40]!r}...: options of {len(text)} characters; at most {LONGEST}")
     for part in filter(None, _split_outside_brackets(text)):
         key, equals, value = part.partition("=")
         if not equals or not key.isidentifier():
-            raise UserError(f"{name!r}: {part!r} is not key=value{nearest(key, [])}")
-        options[key] = parse_value(value)
+            raise UserError(f"{name!r}: {part!r} is not key=value")
+        try:
+            options[key] = parse_value(value)
+        except UserError as error:
+            raise UserError(f"{printable(name, 80)}: {printable(key, 40)}: {error}") from error
     return options

@@ -99,8 +99,9 @@ class Engine:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise EngineFailure(f"cannot be started: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a ValueError for words that no program can be given
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise EngineFailure(f"cannot be started: {reason}") from error
         pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
         self._in, self._out, self._err = (pipe.fileno() for pipe in pipes if pipe)
         for pipe in (self._in, self._out, self._err):

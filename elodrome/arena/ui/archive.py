@@ -12,7 +12,8 @@ from elodrome.agents.parts.saved import replace_file, world_slug
 from elodrome.arena.record import GameRecord
 from elodrome.arena.ui.session import Session
 from elodrome.envs.game import World
-from elodrome.errors import IllegalAction
+from elodrome.errors import IllegalAction, UserError
+from elodrome.files import GAME, read_text
 from elodrome.home import home
 
 
@@ -84,8 +85,8 @@ class Archive:
         files = sorted(self.folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
         for file in files[:20]:
             try:
-                game = KeptGame.model_validate_json(file.read_text(encoding="utf-8"))
-            except (OSError, ValidationError, UnicodeDecodeError):
+                game = KeptGame.model_validate_json(read_text(file, GAME))
+            except (UserError, ValidationError):
                 continue  # a broken file costs the offer to go on with it, nothing else
             if game.status == "open" and game.drivers == drivers and time.time() - file.stat().st_mtime < within:
                 return game
