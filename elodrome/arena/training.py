@@ -186,7 +186,9 @@ class _Run:
         if not resume:
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or choose another --out")
         before = read_json(run)
-        with contextlib.suppress(KeyError, ValidationError):  # a setting that is newer than the run had its default
+        with contextlib.suppress(
+            KeyError, TypeError, ValidationError
+        ):  # a setting that is newer than the run had its default
             before["config"] = type(learner.config)(**before["config"]).model_dump(mode="json")
         changed = [
             f"{key} was {before.get(key)}, now {settings[key]}" for key in settings if before.get(key) != settings[key]
