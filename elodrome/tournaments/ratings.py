@@ -185,5 +185,5 @@ def _row(count: _Count, i: int, fit: Fit | None, rated: list[int]) -> Row:
 
 def _order(record: GameRecord) -> tuple[int, str]:
     """Game k of every pairing before game k + 1 of any, so that online ratings move evenly."""
-    number = re.search(r"(\d+)\Z", record.id)
+    number = re.search(r"(\d{1,18})\Z", record.id)
     return int(number[1]) if number else 0, record.id

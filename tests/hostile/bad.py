@@ -1,8 +1,10 @@
 """Bad inputs, drawn from a seed: agents, specs, saved folders, weights, stores, games, protocols, options.
 
-Each family is a function of (rng, place, nothing else): it writes what it needs into ``place`` and returns a ``Case``,
+Each family is a function of (rng, place): it writes what it needs into ``place`` and returns a ``Case``,
 the command line with which a person would meet it. Whatever comes with data and names code names ``canary.py``.
 """
+
+# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -298,7 +300,7 @@ def store(rng: random.Random, place: Path) -> Case:
     if change == "bytes":
         return Case(("ladder", "--from", str(file)), what=_refile(rng, file))
     word = nasty(rng).encode("utf-8", "backslashreplace").decode()
-    value = json.dumps([word, "random"]) if change == "agents" else word
+    value = json.dumps([word, "random"]) if change == "agents" else f"{word} id" if change == "id" else word
     with sqlite3.connect(file) as connection:
         connection.execute(f"update games set {change} = ? where id = '1'", (value,))
     connection.close()
