@@ -66,7 +66,7 @@ def check_acting(
     try:
         first = _act(agent, shown_to)
     except _Fault as fault:
-        altered = shared.altered()
+        altered, _ = shared.altered(), process.altered()
         return [*findings, str(fault), *([f"act {altered}; everybody plays it"] if altered else [])]
     if altered := shared.altered():
         findings.append(f"act {altered}; everybody plays it, so leave it as it is")
@@ -88,6 +88,9 @@ def check_acting(
         return findings + _check_repeats(agent, given, first) + _check_thoughts(agent, given)
     except _Fault as fault:
         return [*findings, str(fault)]
+    finally:  # it has done the same again
+        shared.altered()
+        process.altered()
 
 
 class _Fault(Exception):

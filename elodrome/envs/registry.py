@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from elodrome.errors import BrokenAgent, UserError, printable, told, unknown
+from elodrome.errors import BrokenAgent, UserError, blamed, printable, told, unknown
 from elodrome.plugins import LONGEST, Plugin, broken, discover, load_file, parse_value
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def make_env(name: str, **options: Any) -> World:
     prefix, _, rest = name.partition(":")
     if prefix in PREFIXES and rest:
         module = import_module(f"elodrome.envs.adapters.{prefix}")
-        foreign: World = module.from_name(rest, **options)
+        with blamed(f"world {printable(name, 80)!r}"):
+            foreign: World = module.from_name(rest, **options)
         return foreign
     maker, given = _maker(name)
     try:

@@ -121,8 +121,8 @@ def meddling(line: str) -> type[Agent]:
             r"act changes elodrome\.envs\.table\.CompiledTable\.legal",
         ),
         (
-            "import gc; from elodrome.envs.table import Table\n"
-            "for t in gc.get_objects():\n    if isinstance(t, Table): t.plies[:] = 99",
+            "import gc; from elodrome.envs.table import CompiledTable\n"
+            "for t in gc.get_objects():\n    if type(t) is CompiledTable: t.plies[:] = 99",
             "act changes a table of games",
         ),
         ("positions.states[:] = 0", r"writes into positions\.states"),

@@ -1,4 +1,4 @@
-"""At least 500 bad inputs: no traceback, no hang, nothing of data run, one line for the person (FAULTS 29-31, 38, 41-48)."""
+"""At least 500 bad inputs: no traceback, no hang, nothing of data run (FAULTS 29-31, 38, 41-48)."""
 
 import json
 import subprocess

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -27,7 +28,7 @@ class WorldGuard:
         """Which fields are not what they were, in words, after putting them back; empty where all are."""
         now = vars(self.world)
         # What a world derives from its fields when it is first asked (a cached property) may come, nothing else.
-        derived = [k for k in now if k not in self._fields and not hasattr(type(self.world), k)]
+        derived = [k for k in now if k not in self._fields and not self._cached(k)]
         if not derived and all(now.get(name, _MISSING) is value for name, value in self._fields.items()):
             return ""
         changed = [k for k, v in self._fields.items() if now.get(k, _MISSING) is not v] + derived
@@ -37,6 +38,9 @@ class WorldGuard:
             else:
                 object.__delattr__(self.world, name)
         return f"altered the world: {', '.join(changed)}"
+
+    def _cached(self, name: str) -> bool:
+        return isinstance(getattr(type(self.world), name, None), cached_property)
 
 
 class ProcessGuard:
