@@ -5,16 +5,18 @@ Everything heavy is imported inside the command that needs it, so that ``elodrom
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elodrome.console import MatchProgress, print_json, print_leaderboard, print_table, progress_bars
-from elodrome.errors import UserError, nearest, unknown
+from elodrome.console import MatchProgress, print_json, print_leaderboard, print_table, progress_bars, say
+from elodrome.errors import UserError, nearest, printable, shown, told, unknown
 
 if TYPE_CHECKING:
     from elodrome.arena.record import GameRecord
@@ -48,26 +50,61 @@ Bounds = Annotated[
 Spec = Annotated[str, typer.Argument(help="NAME[:key=value,...], a saved agent, or path.py:Class")]
 
 
+# What is neither the user's mistake nor an agent's: a fault of ours, or of a plugin where we did not expect it.
+UNEXPECTED = 70
+DEBUG = "ELODROME_DEBUG"
+
+
+@app.callback()
+def _root(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="show the traceback of an error; may stand anywhere, or ELODROME_DEBUG=1")
+    ] = False,
+) -> None:
+    """An arena for reinforcement-learning agents: train, play, rate."""
+
+
 def main() -> None:
-    """Entry point: bad input ends with one line on stderr and exit code 2."""
+    """Entry point: every error ends with one line on stderr, bad input with exit code 2, what nobody expected with 70;
+    ``--debug`` or ELODROME_DEBUG=1 puts the traceback before it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what the locale cannot write is escaped
+            stream.reconfigure(errors="backslashreplace")
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    if len(words) < len(sys.argv) - 1:
+        os.environ[DEBUG] = "1"  # for worker processes too
     try:
-        code = app(standalone_mode=False)
-    except UserError as error:
-        sys.exit(_complain(str(error)))
-    except (KeyboardInterrupt, EOFError):
-        sys.exit(_complain("stopped", 130))
+        for word in words:
+            if not word.isprintable() and any("\ud800" <= c <= "\udfff" for c in word):
+                raise UserError(f"argument {shown(word)} is not text in the locale's encoding")
+        code = app(words, standalone_mode=False)
     except BrokenPipeError:
         sys.exit(141)
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        # The command line's own errors: an unknown command or option, a bad or missing value.
-        sys.exit(_complain(_usage(error)) if str(error.format_message()) else 2)
+    except BaseException as error:
+        sys.exit(_failed(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _failed(error: BaseException) -> int:
+    """Say what ended the command, in one line; its exit code."""
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        traceback.print_exception(error)
+    if isinstance(error, UserError):
+        return _complain(told(error, 2000))
+    if isinstance(error, (KeyboardInterrupt, EOFError)):
+        return _complain("stopped", 130)
+    if hasattr(error, "format_message"):
+        # The command line's own errors: an unknown command or option, a bad or missing value.
+        return _complain(_usage(error)) if str(error.format_message()) else 2
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return _complain(f"{error.filename}: {error.strerror}")
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" in {last[0].filename}, line {last[0].lineno}" if last else ""
+    return _complain(f"unexpected {told(error)}{where}; --debug shows the traceback", UNEXPECTED)
+
+
 def _complain(message: str, code: int = 2) -> int:
-    print(f"elodrome: {message}", file=sys.stderr)
+    say(f"elodrome: {printable(' '.join(message.split()), 2000)}", error=True)
     return code
 
 
@@ -86,7 +123,7 @@ def _usage(error: Any) -> str:
 
 def _problems(what: str, problems: dict[str, str]) -> None:
     for name, reason in problems.items():
-        print(f"elodrome: {what} {name} is skipped: {reason}", file=sys.stderr)
+        say(f"elodrome: {what} {name} is skipped: {reason}", error=True)
 
 
 @app.command()
@@ -105,7 +142,7 @@ def envs(as_json: AsJson = False) -> None:
         )
         return
     print_table("Worlds", ["id", "what it is", "from"], [[e.id, e.summary, e.origin] for e in found.values()])
-    print("and any world of others: gymnasium:CartPole-v1, pettingzoo:classic/connect_four_v3, open_spiel:kuhn_poker")
+    say("and any world of others: gymnasium:CartPole-v1, pettingzoo:classic/connect_four_v3, open_spiel:kuhn_poker")
     _problems("plugin", problems)
 
 
@@ -178,14 +215,17 @@ def check_env_command(name: Annotated[str, typer.Argument(help="world")]) -> Non
 def check_agent_command(spec: Spec, env: Env) -> None:
     """Check an agent on a world: exit code 0 when it conforms, 1 with the findings when it does not."""
     from elodrome.agents.check import check_agent
+    from elodrome.agents.registry import runs_code
 
+    if origin := runs_code(spec):
+        say(f"{origin} runs with your rights: it can read, change and send whatever you can; load only what you trust")
     _findings(f"agent {spec} on {env}", check_agent(spec, _world(env)))
 
 
 def _findings(what: str, findings: list[str]) -> None:
     for finding in findings:
-        print(f"- {finding}")
-    print(f"{what}: {'conforms' if not findings else f'{len(findings)} finding(s)'}")
+        say(f"- {finding}")
+    say(f"{what}: {'conforms' if not findings else f'{len(findings)} finding(s)'}")
     if findings:
         raise typer.Exit(1)
 
@@ -235,13 +275,11 @@ def train(
             ),
         )
     if result.already_done:
-        print(f"{agent} on {world.id}: already trained for {result.steps} {result.unit}; nothing to do")
+        say(f"{agent} on {world.id}: already trained for {result.steps} {result.unit}; nothing to do")
     else:
-        print(
-            f"{agent} on {world.id}: {result.steps} {result.unit} in {result.seconds:.1f} s; saved in {result.folder}"
-        )
+        say(f"{agent} on {world.id}: {result.steps} {result.unit} in {result.seconds:.1f} s; saved in {result.folder}")
     for remark in result.remarks:
-        print(f"elodrome: {remark}", file=sys.stderr)
+        say(f"elodrome: {remark}", error=True)
 
 
 @app.command()
@@ -333,20 +371,20 @@ def _print_match(result: Any, summary: dict[str, Any], before: int) -> None:
         rows.append([label, str(tally["wins"]), str(tally["draws"]), str(tally["losses"])])
     print_table(f"{first} against {second} on {result.env}", [first, "wins", "draws", "losses"], rows, right=(1, 2, 3))
     if before:
-        print(f"{before} games had been kept before; {summary['games'] - before} played now")
+        say(f"{before} games had been kept before; {summary['games'] - before} played now")
     if summary["elo_difference"] is not None:
         low, high = summary["elo_interval"]
-        print(f"Elo difference {summary['elo_difference']:+.0f}, 95 % from {low:+.0f} to {high:+.0f}")
+        say(f"Elo difference {summary['elo_difference']:+.0f}, 95 % from {low:+.0f} to {high:+.0f}")
     means = " and ".join(f"{m:.3f}" for m in summary["mean_return"])
-    print(f"mean returns {means}; terminations {summary['terminations']}; {summary['duplicate_games']} repeated games")
+    say(f"mean returns {means}; terminations {summary['terminations']}; {summary['duplicate_games']} repeated games")
     for who, reasons in summary["failures"].items():
-        print(f"{who} failed: " + "; ".join(f"{reason} ({count} x)" for reason, count in reasons.items()))
+        say(f"{who} failed: " + "; ".join(f"{reason} ({count} x)" for reason, count in reasons.items()))
     for remark, count in summary.get("remarks", {}).items():
-        print(f"{remark} ({count} x)")
+        say(f"{remark} ({count} x)")
     for remark in summary.get("unrepeatable", ()):
-        print(remark)
+        say(remark)
     if "note" in summary:
-        print(summary["note"])
+        say(summary["note"])
 
 
 def _shortcomings(lines: list[str]) -> bool:
@@ -383,12 +421,12 @@ def strength(
     if as_json:
         print_json({"agent": spec, "env": world.id, "seed": seed, **{m.name: m.document for m in found}})
         return
-    print(f"{spec} on {world.id}")
+    say(f"{spec} on {world.id}")
     for sheet in (sheet for measurement in found for sheet in measurement.sheets):
         numbers = tuple(range(sheet.right, len(sheet.columns)))
         print_table(sheet.title, list(sheet.columns), sheet.rows, right=numbers)
     for remark in (remark for measurement in found for remark in measurement.remarks):
-        print(remark)
+        say(remark)
 
 
 @tournament_app.command("run")
@@ -458,9 +496,9 @@ def tournament_run(
     board = leaderboard(result.records, world.id, config.names(), result.unplayed, result.left_out)
     print_leaderboard(board)
     for remark in result.remarks:
-        print(remark)
+        say(remark)
     page = build_report([Section(world, board, result.records)], out)
-    print(f"{result.played} games played now, {result.kept} in all; report: {page}")
+    say(f"{result.played} games played now, {result.kept} in all; report: {page}")
     if _shortcomings(result.shortcomings):
         raise typer.Exit(1)
 
@@ -535,11 +573,11 @@ def gtp(
     """Make an agent a Go engine: the Go Text Protocol on stdin and stdout."""
     from contextlib import redirect_stdout
 
-    from elodrome.arena.gtp import GtpServer, serve
+    from elodrome.arena.gtp import GtpServer, lines_of, serve
 
     out = sys.stdout
     with redirect_stdout(sys.stderr):  # whatever an agent prints is no answer
-        serve(GtpServer(spec, env, seed), sys.stdin, out)
+        serve(GtpServer(spec, env, seed), lines_of(sys.stdin.buffer), out)
 
 
 @app.command()
@@ -557,8 +595,8 @@ def showdown(
     for board in result.boards:
         print_leaderboard(board)
     for remark in result.remarks:
-        print(remark)
-    print(f"trained {result.trained} agents; played {result.played} games now, {result.kept} in all")
-    print(f"report: {result.page} ({result.seconds:.0f} s)")
+        say(remark)
+    say(f"trained {result.trained} agents; played {result.played} games now, {result.kept} in all")
+    say(f"report: {result.page} ({result.seconds:.0f} s)")
     if _shortcomings(result.shortcomings):
         raise typer.Exit(1)

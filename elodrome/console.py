@@ -1,4 +1,4 @@
-"""What the command line prints: JSON, tables, leaderboards, progress bars."""
+"""What the command line prints: JSON, tables, leaderboards, progress bars; strangers' words are shown, never obeyed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from elodrome.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 
 
 LINES = 30.0  # seconds between two lines of progress where stderr is no terminal
+CELL = 200  # characters of a cell or a bar's name; longer ones are cut in the middle
+
+
+def say(text: str, error: bool = False) -> None:
+    """A line or more on stdout, or on stderr."""
+    print(printable(text, keep="\n"), file=sys.stderr if error else sys.stdout)
 
 
 def print_json(document: Any) -> None:
@@ -26,14 +34,16 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], right: tu
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index in right else "left", overflow="fold", no_wrap=index in right)
+        justify: Any = "right" if index in right else "left"
+        table.add_column(Text(printable(column, CELL)), justify=justify, overflow="fold", no_wrap=index in right)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell, CELL)) for cell in row))
     console = Console()
-    console.print(title, style="bold", highlight=False, markup=False)
+    console.print(Text(printable(title, CELL)), style="bold")
     console.print(table)
 
 
@@ -64,24 +74,29 @@ def print_leaderboard(board: Leaderboard) -> None:
     columns = ["", "agent", "Elo", "95%", "online", "games", "w/d/l", "score", "return"]
     print_table(f"Ratings: {board.env}", columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8))
     if board.first_move_advantage is not None:
-        print(f"first seat is worth {board.first_move_advantage:+.0f} Elo; {board.duplicate_games} repeated games")
+        say(f"first seat is worth {board.first_move_advantage:+.0f} Elo; {board.duplicate_games} repeated games")
     for cycle in board.cycles:
-        print("cycle: " + " beats ".join([*cycle, cycle[0]]))
+        say("cycle: " + " beats ".join([*cycle, cycle[0]]))
     for note in board.notes:
-        print(note)
+        say(note)
 
 
 def progress_bars() -> Progress:
     """Progress bars on stderr, with a column for measurements."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Words(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(printable(self.text_format.format(task=task), CELL), style=self.style)
 
     return Progress(
-        TextColumn("{task.description}"),
+        Words("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        Words("{task.fields[note]}", style="dim"),
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),

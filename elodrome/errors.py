@@ -1,10 +1,14 @@
-"""Errors that a person caused and can mend: one line each, printed without a traceback (exit code 2)."""
+"""Errors that a person caused and can mend: one line each, printed without a traceback (exit code 2).
+
+And what makes strangers' words fit for that line: their names, messages and answers may hold anything, or raise.
+"""
 
 from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,48 +52,66 @@ def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
     return UserError(f"unknown {what} {name!r}{nearest(name, choices)}")
 
 
-def shown(value: object, most: int = 60) -> str:
-    """A value as text for a message: cut where it is long; its type where it cannot be written."""
-    try:
-        text = repr(value)
-    except Exception:
-        return f"a {type(value).__name__} that cannot be written"
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def place(error: BaseException) -> str:
-    """``" (file.py, line 7)"``: where an exception was raised, or nothing where it was not."""
-    at = error.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    return f" ({Path(at.tb_frame.f_code.co_filename).name}, line {at.tb_lineno})" if at is not None else ""
-
-
 class Diverged(UserError):
     """Training ended because a loss or weight is no longer a number. The message says at which step and why."""
 
 
-def shortened(value: object, length: int, how: Callable[[Any], str] = str) -> str:
-    """``value`` as text (``how`` makes it) of at most ``length`` characters, whatever its ``str`` and ``repr`` do."""
+def printable(text: str, most: int = 0, keep: str = "") -> str:
+    r"""``text`` with all that a screen would obey instead of show (control characters, escape sequences, marks that
+    turn the direction of reading, lone surrogates) as ``\x1b`` or ``\u202e``; but for the characters in ``keep``.
+
+    With ``most`` it is cut in the middle to that many characters. What is printable comes back as it is.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    return f"{text[: most // 2]}...{text[3 - most // 2 :]}" if 0 < most < len(text) else text
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """The ``repr`` of anything, whatever it is, in at most ``most`` characters. Never raises."""
     try:
-        text = how(value)
-        return text if len(text) <= length else f"{text[: length - 3]}..."
+        # Joined, so that it is a str and no class of its own that pretends to be one.
+        return printable("".join([repr(value)]), most)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return f"a {type(value).__name__} that cannot be shown"
+
+
+def told(error: BaseException, most: int = 500) -> str:
+    """What an exception says, in one line: our own errors' message; of others the type, the message and the ``place``.
+    Never raises."""
+    name = type(error).__name__
+    try:
+        text = " ".join("".join([str(error)]).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        text = "(its message cannot be shown)"
+    if not isinstance(error, UserError):
+        return printable(f"{name}: {text}" if text else name, most) + place(error)
+    return printable(text, most)
+
+
+def place(error: BaseException) -> str:
+    """`` (FILE, line N)`` of the innermost code that is neither ours nor a library's; nothing where there is none."""
+    libraries = (str(Path(__file__).parent), sys.prefix, sys.base_prefix, "<")
+    at, found = error.__traceback__, ""
+    while at is not None:
+        file = at.tb_frame.f_code.co_filename
+        if not file.startswith(libraries):
+            found = f" ({printable(Path(file).name, 80)}, line {at.tb_lineno})"
+        at = at.tb_next
+    return found
+
+
+@contextmanager
+def blamed(who: str, kind: type[UserError] = BrokenAgent) -> Iterator[None]:
+    """Run code of a stranger. Raises ``kind`` that begins with ``who`` for whatever it raises (``sys.exit`` too) but our
+    own errors and Ctrl-C."""
+    try:
+        yield
+    except (UserError, KeyboardInterrupt):
+        raise
     except BaseException as error:
-        return f"<{type(value).__name__} whose text raises {type(error).__name__}>"
-
-
-def told(error: BaseException) -> str:
-    """An exception of somebody else's code in one line: its type, what it says, and the file and line it came from."""
-    said = " ".join(shortened(error, 400).split())
-    place = _origin(error)
-    return f"{type(error).__name__}{': ' if said else ''}{said}" + (f" ({place})" if place else "")
-
-
-def _origin(error: BaseException) -> str:
-    """FILE:LINE of the innermost code that is neither ours nor a library's; nothing where there is none."""
-    from traceback import walk_tb
-
-    libraries = (str(Path(__file__).parent), sys.prefix, sys.base_prefix)
-    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    theirs = [frame for frame in frames if not frame[0].startswith(libraries) and not frame[0].startswith("<")]
-    return f"{Path(theirs[-1][0]).name}:{theirs[-1][1]}" if theirs else ""
+        raise kind(f"{who}: {told(error)}") from error

@@ -15,7 +15,7 @@ import elodrome
 
 ROOT = Path(elodrome.__file__).parent
 FLOORS = ("envs", "agents", "arena", "tournaments", "console", "cli", "__main__")  # each may import those to its left
-GROUND = ("errors", "plugins", "seeding", "home", "__init__")  # the front door's own modules, open to all floors
+GROUND = ("errors", "files", "plugins", "seeding", "home", "__init__")  # the front door's, open to all
 FAMILIES = ("tabular", "value", "policy", "planning", "games", "text")
 OURS_ONLY_IN = {
     "pygame": "elodrome.arena.ui",

@@ -124,3 +124,42 @@ def test_help_lists_the_commands(elodrome) -> None:
         "showdown",
     ):
         assert command in out
+
+
+def test_debug_shows_the_traceback_and_without_it_one_line_says_where(elodrome, monkeypatch, tmp_path) -> None:
+    from elodrome.envs import registry
+
+    monkeypatch.setattr(registry, "entries", lambda: 1 / 0)
+    monkeypatch.setenv("ELODROME_DEBUG", "0")
+    code, _, err = elodrome("envs")
+    assert (code, err.count("\n")) == (70, 1)
+    assert "unexpected ZeroDivisionError" in err
+    assert "--debug" in err
+    for words in (("--debug", "envs"), ("envs", "--debug")):
+        monkeypatch.setenv("ELODROME_DEBUG", "0")
+        code, _, err = elodrome(*words)
+        assert code == 70
+        assert "Traceback" in err
+    assert "Traceback" in elodrome("match", "nowhere", "random", "random")[2]  # of bad input too
+
+
+def test_markup_and_escapes_are_shown_and_not_obeyed(elodrome, tmp_path) -> None:
+    agent = tmp_path / "a.py"
+    agent.write_text(
+        "from elodrome.agents.agent import Agent\nclass A(Agent):\n"
+        "    def choose(self, p): raise RuntimeError('[/b] \\x1b[2J \\u202e $x_{$ \\ud800')\n"
+    )
+    code, out, err = elodrome("match", "tic_tac_toe", f"{agent}:A", "random", "--games", "2")
+    assert (code, err) == (0, "")
+    assert r"[/b] \x1b[2J \u202e $x_{$ \ud800" in out
+    code, out, _ = elodrome("ladder", "--env", "tic_tac_toe", "--json")
+    assert r"\x1b[2J" in json.loads(out)["rows"][-1]["reasons"].popitem()[0]
+
+
+def test_whose_rights_a_file_has_is_said_where_it_is_checked(elodrome, tmp_path) -> None:
+    agent = tmp_path / "a.py"
+    agent.write_text("from elodrome.agents.random import Random\nclass A(Random): pass\n")
+    code, out, _ = elodrome("check", "agent", f"{agent}:A", "--env", "tic_tac_toe")
+    assert code == 0
+    assert "a.py runs with your rights" in out
+    assert "rights" not in elodrome("check", "agent", "random", "--env", "tic_tac_toe")[1]

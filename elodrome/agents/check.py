@@ -6,10 +6,9 @@ match: legal, repeatable from the seed, the same alone as in a batch, and withou
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,10 +17,11 @@ import numpy as np
 
 from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Task
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
+from elodrome.agents.parts.shared import ProcessGuard, WorldGuard
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent, make_learner, parse_spec
 from elodrome.envs.game import World
-from elodrome.errors import BrokenAgent, UserError
+from elodrome.errors import BrokenAgent, UserError, shown, told
 from elodrome.seeding import streams
 
 SIDE = 2  # reports on each side of a break in training that must bring new weights
@@ -63,49 +63,116 @@ def check_acting(
 ) -> list[str]:
     """Findings about an acting agent on ``world``; one that is ``fallible`` may answer what is not legal."""
     given = sample_positions(world, positions, seed)
+    findings = _check_hooks(agent)
+    shown_to = _copy(given, np.arange(len(given)))
+    bait = world.table(2)  # what an agent that goes looking for tables finds
+    bait.reset(np.arange(2), streams(seed, 2))
+    before = bait.snapshot() or {}
+    shared, process = WorldGuard(world), ProcessGuard()
+    try:
+        first = _act(agent, shown_to)
+    except _Fault as fault:
+        altered, _ = shared.altered(), process.altered()
+        return [*findings, str(fault), *([f"act {altered}; everybody plays it"] if altered else [])]
+    if altered := shared.altered():
+        findings.append(f"act {altered}; everybody plays it, so leave it as it is")
+    for name in process.altered():
+        drawn = "generator" in name
+        findings.append(
+            f"act draws from {name}: a global random generator; draw from position.rng, so that games can be replayed"
+            if drawn
+            else f"act changes {name}, which all agents share; leave it as it is"
+        )
+    if any(not np.array_equal(array, before[name]) for name, array in (bait.snapshot() or {}).items()):
+        findings.append("act changes a table of games, which is the arena's; answer with actions, no more")
+    for name in ("observations", "legal", "seats", "states", "seeds", "games", "plies"):
+        if not np.array_equal(getattr(shown_to, name), getattr(given, name)):
+            findings.append(f"act writes into positions.{name}; copy it before you change it")
+    if not fallible and (wrong := _check_legal(first, given)):
+        return findings + wrong
+    try:
+        return findings + _check_repeats(agent, given, first) + _check_thoughts(agent, given)
+    except _Fault as fault:
+        return [*findings, str(fault)]
+    finally:  # it has done the same again
+        shared.altered()
+        process.altered()
+
+
+class _Fault(Exception):
+    """What an agent did so wrong that no more can be asked of it; a finding."""
+
+
+def _act(agent: Agent, positions: Positions) -> list[Any]:
+    """The agent's answers. Raises _Fault where it raises, or answers not one for each."""
+    try:
+        answers = agent.act(positions)
+        count = len(answers)
+        answers = list(islice(answers, count + 1))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _Fault(f"act raises {told(error)}") from error
+    if not count == len(answers) == len(positions):
+        raise _Fault(f"act returned {count} actions for {len(positions)} positions; return one for each, in order")
+    return answers
+
+
+def _check_hooks(agent: Agent) -> list[str]:
+    """Findings about what a match asks of an agent beside actions."""
+    findings = []
+    try:
+        lanes: Any = agent.lanes
+        if type(lanes) is not int or lanes < 1:
+            findings.append(f"lanes is {shown(lanes)}; make it the number of games, at least 1, that it plays at once")
+        agent.forget()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        findings.append(f"forget or lanes raises {told(error)}")
+    return findings
+
+
+def _check_repeats(agent: Agent, given: Positions, first: list[Any]) -> list[str]:
+    """Findings about answers that should be the same again: a second time, alone, in another order."""
     straight = np.arange(len(given))
     findings: list[str] = []
-    numpy_before, python_before = _global_random_state()
-    shown = _copy(given, straight)
-    try:
-        first = list(agent.act(shown))
-    except Exception as error:
-        return [f"act raises {type(error).__name__}: {error}"]
-    if len(first) != len(given):
-        return [f"act returned {len(first)} actions for {len(given)} positions; return one for each, in order"]
-    if not fallible:
-        findings += _check_legal(first, given)
-    numpy_after, python_after = _global_random_state()
-    if numpy_before != numpy_after or python_before != python_after:
-        findings.append(
-            "act draws from a global random generator; draw from position.rng, so that games can be replayed"
-        )
-    for name in ("observations", "legal", "seats"):
-        if not np.array_equal(getattr(shown, name), getattr(given, name)):
-            findings.append(f"act writes into positions.{name}; copy it before you change it")
-    agent.forget()
-    again = list(agent.act(_copy(given, straight)))
-    if not _same(first, again):
+    if _check_hooks(agent):
+        return findings
+    if not _same(first, _act(agent, _copy(given, straight))):
         findings.append(
             "act answers the same positions differently the second time; all randomness must come from position.rng"
         )
     if not agent.stateful:
         turned = straight[::-1].copy()
-        alone = [next(iter(agent.act(_copy(given, np.array([i]))))) for i in straight[:6]]
-        if not _same(first[:6], alone) or not _same([first[i] for i in turned], list(agent.act(_copy(given, turned)))):
+        alone = [_act(agent, _copy(given, np.array([i])))[0] for i in straight[:6]]
+        if not _same(first[:6], alone) or not _same([first[i] for i in turned], _act(agent, _copy(given, turned))):
             findings.append(
                 "act answers a position differently when others stand beside it; make it independent, "
                 "or declare stateful = True if it remembers a game"
             )
-    thought = agent.evaluate(_copy(given, straight))
-    if thought is not None:
-        policy = np.asarray(thought.policy)
-        if policy.shape != given.legal.shape:
-            findings.append(f"evaluate gives a policy of shape {policy.shape}, not {given.legal.shape}")
-        elif not np.allclose(policy.sum(axis=1), 1, atol=1e-6) or (policy < 0).any():
-            findings.append("evaluate gives a policy whose rows are not probabilities")
-        if thought.value is not None and not np.isfinite(thought.value).all():
-            findings.append("evaluate gives a value that is not finite")
+    return findings
+
+
+def _check_thoughts(agent: Agent, given: Positions) -> list[str]:
+    """Findings about what an agent says that it thinks."""
+    findings = []
+    try:
+        thought = agent.evaluate(_copy(given, np.arange(len(given))))
+        if thought is None:
+            return []
+        policy = np.asarray(thought.policy, np.float64)
+        value = None if thought.value is None else np.asarray(thought.value, np.float64)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return [f"evaluate raises {told(error)}"]
+    if policy.shape != given.legal.shape:
+        findings.append(f"evaluate gives a policy of shape {policy.shape}, not {given.legal.shape}")
+    elif not np.allclose(policy.sum(axis=1), 1, atol=1e-6) or (policy < 0).any():
+        findings.append("evaluate gives a policy whose rows are not probabilities")
+    if value is not None and not np.isfinite(value).all():
+        findings.append("evaluate gives a value that is not finite")
     return findings
 
 
@@ -221,40 +288,40 @@ def check_agent(spec: str, world: World, *, seed: int = 0) -> list[str]:
             return check_learning(
                 spec.partition(":")[0] if ".py:" not in spec else spec, world, options, seed, kind.about.fallible
             )
+    shared = WorldGuard(world)
     agent = make_agent(spec, world)
     twin = make_agent(spec, world)
-    findings = check_acting(agent, world, seed=seed)
+    altered = shared.altered()
+    findings = [f"__init__ {altered}; everybody plays it, so leave it as it is"] if altered else []
+    findings += check_acting(agent, world, seed=seed)
     given = sample_positions(world, 16, seed)
     try:
         if not agent.stateful and not _same(list(agent.act(given)), list(twin.act(given))):
             findings.append(
                 "a used agent answers differently from a fresh one; keep no memory, or declare stateful = True"
             )
-    except UserError:
+    except KeyboardInterrupt:
         raise
-    except Exception:  # already a finding of check_acting
-        return findings
+    except BaseException as error:
+        return findings or [f"act raises {told(error)}"]
     return findings
 
 
 def _check_legal(actions: Sequence[Any], given: Positions) -> list[str]:
     for action, legal in zip(actions, given.legal, strict=True):
-        if isinstance(action, (bool, np.bool_)) or not isinstance(action, (int, np.integer)):
-            return [f"act answers {action!r} of type {type(action).__name__}; answer with an int"]
+        if type(action) is not int and not (isinstance(action, np.integer) and type(action).__module__ == "numpy"):
+            return [f"act answers {shown(action)} of type {type(action).__name__}; answer with an int"]
         if not 0 <= action < len(legal) or not legal[action]:
-            return [f"act answers {action}, which is not legal; choose from position.legal_actions"]
+            return [f"act answers {shown(action)}, which is not legal; choose from position.legal_actions"]
     return []
 
 
 def _same(a: Sequence[Any], b: Sequence[Any]) -> bool:
-    return len(a) == len(b) and all(x == y for x, y in zip(a, b, strict=True))
+    try:
+        return len(a) == len(b) and all(x == y for x, y in zip(a, b, strict=True))
+    except Exception:  # answers of a class of its own, which cannot be compared
+        return False
 
 
 def _same_arrays(one: dict[str, Any], two: dict[str, Any]) -> bool:
     return one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
-
-
-def _global_random_state() -> tuple[int, int]:
-    # The legacy generator is read, never used: this is how a draw from it is caught.
-    _, words, position, *_ = np.random.get_state()  # noqa: NPY002
-    return hash((np.asarray(words).tobytes(), position)), hash(random.getstate())

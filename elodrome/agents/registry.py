@@ -1,7 +1,8 @@
 """Agents by name: a kind of ours (its file name is its id), a plugin, a file, or a saved agent.
 
 A spec is ``NAME[:key=value,...]``, where NAME is a kind, a saved agent's folder or the name it has for this world, or
-``path/to/file.py:Class[:key=value,...]``; where another program plays, it is ``NAME:[key=value,...:]COMMAND``. Listing
+``path/to/file.py:Class[:key=value,...]``, with ``saved=FOLDER`` among them for what a class of yours has learned; where
+another program plays, it is ``NAME:[key=value,...:]COMMAND``. Listing
 reads each file's ``ABOUT`` literal and imports none of them.
 """
 
@@ -21,7 +22,7 @@ from elodrome.agents.agent import About, Agent, Config, Learner, Task
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, World
 from elodrome.envs.registry import parse_options
-from elodrome.errors import BrokenAgent, UserError, nearest, unknown
+from elodrome.errors import BrokenAgent, UserError, blamed, nearest, shown, told, unknown
 from elodrome.plugins import broken, discover, load_file
 
 GROUP = "elodrome.agents"
@@ -43,21 +44,17 @@ class Kind:
     def load(self) -> type[Agent] | type[Learner]:
         """The class. Raises BrokenAgent, by name, when it does not import or is no Agent or Learner."""
         module, _, attribute = self.target.partition(":")
-        try:
+        with blamed(f"agent {self.id!r} ({self.origin})"):
             found = (
                 load_file(module, attribute) if module.endswith(".py") else getattr(import_module(module), attribute)
             )
-        except BrokenAgent:
-            raise
-        except Exception as error:
-            raise BrokenAgent(f"agent {self.id!r} ({self.origin}): {type(error).__name__}: {error}") from error
-        return checked_class(self.id, found)
+            return checked_class(self.id, found)
 
 
 def checked_class(name: str, found: Any) -> type[Agent] | type[Learner]:
     """``found`` if it can serve as an agent. Raises BrokenAgent with what is missing."""
     if not isinstance(found, type) or not issubclass(found, (Agent, Learner)):
-        raise BrokenAgent(f"agent {name!r}: {found!r} is not a subclass of elodrome.agents.agent.Agent or Learner")
+        raise BrokenAgent(f"agent {name!r}: {shown(found)} is not a subclass of elodrome.agents.agent.Agent or Learner")
     missing: frozenset[str] = getattr(found, "__abstractmethods__", frozenset())
     if issubclass(found, Agent) and found.act is Agent.act and found.choose is Agent.choose:
         missing = frozenset({"choose (or act)"})
@@ -108,8 +105,10 @@ def kinds() -> tuple[dict[str, Kind], dict[str, str]]:
             continue
         try:
             about = about_class(checked_class(name, plugin.load()))
-        except Exception as error:
-            problems[name] = f"{plugin.origin}: {error if isinstance(error, UserError) else repr(error)}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            problems[name] = f"{plugin.origin}: {told(error)}"
             continue
         found[name] = Kind(name, about, plugin.target, plugin.origin)
     return found, problems
@@ -173,8 +172,10 @@ def parse_spec(spec: str) -> tuple[Kind, dict[str, Any]]:
     if ".py:" in spec:
         path, _, rest = spec.partition(".py:")
         attribute, _, options = rest.partition(":")
-        found = checked_class(spec, load_file(path + ".py", attribute))
-        return Kind(attribute, about_class(found), f"{path}.py:{attribute}", path + ".py"), parse_options(spec, options)
+        name = f"{path}.py:{attribute}"
+        with blamed(f"agent {name!r}"):
+            about = about_class(checked_class(name, load_file(path + ".py", attribute)))
+        return Kind(attribute, about, name, path + ".py"), parse_options(spec, options)
     name, _, options = spec.partition(":")
     return find_kind(name), parse_options(spec, options)
 
@@ -202,7 +203,11 @@ def make_config(name: str, cls: type[Agent] | type[Learner], options: dict[str, 
     """The validated settings of a kind. Raises UserError that names the bad option and the valid ones."""
     try:
         return cls.config_class(**options)
-    except ValidationError as error:
+    except (KeyboardInterrupt, UserError):
+        raise
+    except BaseException as error:
+        if not isinstance(error, ValidationError):
+            raise BrokenAgent(f"agent {name!r}: its settings: {told(error)}") from error
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "config"
         valid = list(cls.config_class.model_fields)
@@ -210,7 +215,7 @@ def make_config(name: str, cls: type[Agent] | type[Learner], options: dict[str, 
             if not valid:
                 raise UserError(f"{name} has no option {key!r}; it takes none") from None
             raise UserError(f"{name} has no option {key!r}{nearest(key, valid)}") from None
-        raise UserError(f"{name}: {key}={first['input']!r}: {first['msg'].lower()}") from None
+        raise UserError(f"{name}: {key}={shown(first['input'])}: {first['msg'].lower()}") from None
 
 
 def make_agent(spec: str, world: World) -> Agent:
@@ -237,6 +242,8 @@ def make_agent(spec: str, world: World) -> Agent:
             raise UserError(f"no saved agent at {name}") from None
         raise
     cls = kind.load()
+    if issubclass(cls, Learner) and "saved" in options:
+        return load_agent(Path(str(options.pop("saved"))), world, options, by=kind)
     config = make_config(kind.id, cls, options)
     reason = unfit(kind.about, world)
     if reason:
@@ -246,11 +253,27 @@ def make_agent(spec: str, world: World) -> Agent:
         names = f"name a trained one ({', '.join(trained)})" if trained else "give a saved agent's folder"
         raise UserError(f"agent {kind.id!r} learns: elodrome train {kind.id} --env {world.id}, or {names}")
     try:
-        return cls(world, config)
+        with blamed(f"agent {spec!r} fails to load"):
+            return checked_agent(cls(world, config))
+    except BrokenAgent:
+        raise
     except UserError as error:
         raise BrokenAgent(str(error)) from error
-    except Exception as error:
-        raise BrokenAgent(f"agent {spec!r} fails to load: {type(error).__name__}: {error}") from error
+
+
+def checked_agent(made: Any) -> Agent:
+    """What a class made, if it is an agent. Raises BrokenAgent where it is none."""
+    if not isinstance(made, Agent):
+        raise BrokenAgent(f"{shown(made)} is no Agent")
+    return made
+
+
+def runs_code(spec: str) -> str:
+    """Where the code of a spec comes from if it is not ours: the file or the plugin's package; else nothing."""
+    name = spec.partition(":")[0]
+    if ".py:" in spec and not commanded(spec):
+        return spec.partition(".py:")[0] + ".py"
+    return discover(GROUP)[name].origin if name in discover(GROUP) and name not in builtin() else ""
 
 
 def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
@@ -262,4 +285,6 @@ def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
     reason = unfit(kind.about, task.world)
     if reason:
         raise UserError(f"agent {kind.id!r} cannot learn {task.world.id}: it {reason}")
-    return cls(task, make_config(kind.id, cls, {**given, **options}))
+    config = make_config(kind.id, cls, {**given, **options})
+    with blamed(f"agent {name!r} fails to load"):
+        return cls(task, config)

@@ -7,9 +7,9 @@ All stones on the board count as alive when the score is asked for: what is dead
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -21,11 +21,12 @@ from elodrome.arena.sgf import alternating, go_world, read_sgf, score
 from elodrome.envs.game import Game
 from elodrome.envs.registry import make_env
 from elodrome.envs.table import Table
-from elodrome.errors import IllegalAction, UserError
+from elodrome.errors import IllegalAction, UserError, printable, told
 from elodrome.seeding import derive
 
 _ROW = np.zeros(1, np.int64)
 _WORD = 0xFFFFFFFFFFFFFFFF
+LINE = 1 << 16  # bytes of the longest command
 _SEATS = {"b": 0, "black": 0, "w": 1, "white": 1}
 
 
@@ -61,11 +62,13 @@ class GtpServer:
                 raise GtpError("unknown command")
             answer = command(self, text[1:])
             return f"={number} {answer}".rstrip() + "\n\n"
-        except (GtpError, UserError) as error:
+        except GtpError as error:
             reason = str(error)
-        except Exception as error:  # a controller is told, and the session goes on
-            reason = f"{type(error).__name__}: {error}"
-        return f"?{number} {' '.join(reason.split())[:400]}\n\n"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a controller is told, and the session goes on
+            reason = told(error)
+        return f"?{number} {printable(' '.join(reason.split()), 400)}\n\n"
 
     # The board
 
@@ -325,6 +328,15 @@ _COMMANDS: dict[str, Callable[[GtpServer, list[str]], str]] = {
     "loadsgf": GtpServer.loadsgf,
     "showboard": GtpServer.showboard,
 }
+
+
+def lines_of(stream: BinaryIO) -> Iterator[str]:
+    """The lines of a controller, whatever the locale: bytes that are no UTF-8 become replacement characters. Raises
+    UserError at a line of more than ``LINE`` bytes."""
+    while line := stream.readline(LINE + 1):
+        if len(line) > LINE:
+            raise UserError(f"a line of more than {LINE} bytes is no command of the Go Text Protocol")
+        yield line.decode("utf-8", "replace")
 
 
 def serve(server: GtpServer, lines: Iterable[str], out: TextIO) -> None:

@@ -1,26 +1,29 @@
 """Matches: many games of one world at once between agents, every failure a result and never an accident.
 
 All games of a batch advance together: at each tick every agent is asked once, for all the positions in which it is
-to move. What an agent gets are copies; what it answers is checked; what it draws comes from each position's seed.
+to move. What an agent gets are copies; what it answers is checked; what it draws comes from each position's seed. The
+world is one for all, so it is compared, and put right, after every call.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import RESIGN, Agent, Failure, Ints, Positions, ply_seeds
+from elodrome.agents.parts.shared import WorldGuard
 from elodrome.arena.elo import EloDifference, elo_difference
 from elodrome.arena.record import GameJob, GameRecord, Termination, scores_of
 from elodrome.envs.game import Mask, World
 from elodrome.envs.table import Table
-from elodrome.errors import UserError, shortened, told
+from elodrome.errors import UserError, printable, shown, told
 from elodrome.seeding import U64, derive, mix64
 
 if TYPE_CHECKING:
@@ -81,11 +84,13 @@ def play_games(
     """Play all jobs, ``CHUNK`` at a time (fewer where an agent says so); the records in the order of the jobs.
 
     An agent that raises (TimeoutError: it was too slow), or answers with something that is no legal action, loses that
-    game with its reason on record; the other games go on. ``on_game`` is called as each game ends, ``on_plies``
-    with the number of actions played, time and again on the way.
+    game with its reason on record; the other games go on. So does one that alters the world, or whose ``forget`` or
+    ``lanes`` are not what they should be. ``on_game`` is called as each game ends, ``on_plies`` with the number of
+    actions played, time and again on the way.
     """
     records: list[GameRecord] = []
-    chunk = max(1, min([CHUNK, *(agent.lanes for agent in agents)]))
+    lanes = [_lanes(agent) for agent in agents]
+    chunk = min([CHUNK, *(n for n in lanes if isinstance(n, int))])
     for start in range(0, len(jobs), chunk):
         records += _Batch(world, agents, labels, jobs[start : start + chunk], on_game, on_plies).play()
     return records
@@ -125,10 +130,14 @@ class _Batch:
         self.agent_seeds = np.array([jobs[j].agent_seed & _WORD for j in self.lane_job], np.uint64)
         self.open_lanes = [len(job.seats) if self.solo else 1 for job in jobs]
         self.records: list[GameRecord | None] = [None] * len(jobs)
+        self.guard = WorldGuard(world)
+        self.unfit: dict[int, _Failure] = {}  # agent -> why it cannot be asked at all
 
     def play(self) -> list[GameRecord]:
         for agent in {id(a): a for a in self.agents}.values():
-            agent.forget()
+            failure = self._prepare(agent)
+            if failure is not None:
+                self.unfit |= {i: failure for i, a in enumerate(self.agents) if a is agent}
         rows = np.arange(len(self.lane_job))
         seeds = np.array([self.jobs[j].seed & _WORD for j in self.lane_job], np.uint64)
         self.table.reset(rows, seeds)
@@ -139,6 +148,20 @@ class _Batch:
         while len(live):
             live = self._tick(live)
         return [record for record in self.records if record is not None]
+
+    def _prepare(self, agent: Agent) -> _Failure | None:
+        """Tell an agent that all games are new; why it cannot play them, if it cannot."""
+        lanes = _lanes(agent)
+        if isinstance(lanes, _Failure):
+            return lanes
+        try:
+            agent.forget()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return _Failure("crash", f"forget raises {told(error)}")
+        altered = self.guard.altered()
+        return _Failure("crash", altered) if altered else None
 
     def _open(self, rows: Ints, seeds: U64) -> None:
         """The random openings: drawn from the pair's seed, so that both games of a pair have the same."""
@@ -167,19 +190,18 @@ class _Batch:
             answers = self._ask(int(agent), live[asked], seats[asked], legal[asked])
             for i, answer in zip(asked, answers, strict=True):
                 lane, seat = int(live[i]), int(seats[i])
-                problem = _problem(answer, legal[i], self.world)
-                if problem is None:
-                    actions[i] = int(answer)
+                if isinstance(answer, int):
+                    actions[i] = answer
                     self.acted[lane, seat] = True
                     if lane in self.failed:
                         going[i] = False
                     continue
-                if problem.kind == "resign" and lane in self.failed:  # it works, and the other had failed before
+                if answer.kind == "resign" and lane in self.failed:  # it works, and the other had failed before
                     going[i] = False
                     continue
-                self.failed.setdefault(lane, {})[seat] = (problem.kind, problem.reason)
+                self.failed.setdefault(lane, {})[seat] = (answer.kind, answer.reason)
                 others = [s for s in range(self.world.players) if s != seat]
-                if self.solo or problem.kind in ("illegal", "resign") or all(self._settled(lane, s) for s in others):
+                if self.solo or answer.kind in ("illegal", "resign") or all(self._settled(lane, s) for s in others):
                     going[i] = False
                 else:
                     actions[i] = _random_legal(legal[i : i + 1], self._seeds(live[i : i + 1], seats[i : i + 1]))[0]
@@ -198,17 +220,27 @@ class _Batch:
     def _seeds(self, lanes: Ints, seats: Ints) -> U64:
         return ply_seeds(self.table, lanes, seats, self.agent_seeds[lanes])
 
-    def _ask(self, agent: int, lanes: Ints, seats: Ints, legal: Mask) -> Iterable[Any]:
-        """The agent's answers for these lanes; a _Failure where it raised. A batch that raises is asked again one by
-        one, so that only the positions that are to blame are lost."""
+    def _ask(self, agent: int, lanes: Ints, seats: Ints, legal: Mask) -> list[int | _Failure]:
+        """The agent's answers for these lanes: legal actions; a _Failure where it has none. A batch that raises is
+        asked again one by one, so that only the positions that are to blame are lost."""
+        if agent in self.unfit:
+            return [self.unfit[agent]] * len(lanes)
         positions = Positions.at(self.table, lanes, self.agent_seeds[lanes], seats=seats, legal=legal)
         try:
             answers = self.agents[agent].act(positions)
-            if len(answers) == len(lanes):
-                return answers
-            failure = _Failure("crash", f"act returned {len(answers)} actions for {len(lanes)} positions")
-        except Exception as error:
-            failure = _Failure.of(error)
+            count = len(answers)
+            given = list(islice(answers, count + 1))  # it may say one number and yield for ever
+            if altered := self.guard.altered():
+                failure = _Failure("crash", altered)
+            elif count == len(given) == len(lanes):
+                return [_checked(answer, row, self.world) for answer, row in zip(given, legal, strict=True)]
+            else:
+                failure = _Failure("crash", f"act returned {count} actions for {len(lanes)} positions")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            altered = self.guard.altered()
+            failure = _Failure("crash", altered) if altered else _Failure.of(error)
         if len(lanes) == 1:
             return [failure]
         single = (self._ask(agent, lanes[i : i + 1], seats[i : i + 1], legal[i : i + 1]) for i in range(len(lanes)))
@@ -264,11 +296,15 @@ class _Batch:
         states = self.table.states(np.array([lane]))
         remarks = []
         for agent in (self.agents[a] for a in seats):
-            if agent.stateful and states is not None and self.world.information == "perfect":
-                try:
-                    remarks.append(agent.ended(lane, states[0].copy(), self.returns[lane].tolist()))
-                except Exception as error:  # the result stands, whatever they say
-                    remarks.append(f"{type(error).__name__}: {error}"[:200])
+            try:
+                if agent.stateful and states is not None and self.world.information == "perfect":
+                    remark = agent.ended(lane, states[0].copy(), self.returns[lane].tolist())
+                    remarks.append(shown(remark, 200) if type(remark) is not str else printable(remark, 200))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # the result stands, whatever they say
+                remarks.append(told(error, 200))
+            remarks.append(self.guard.altered())
         return "; ".join(filter(None, remarks))
 
 
@@ -278,29 +314,44 @@ class _Failure:
     reason: str
 
     @classmethod
-    def of(cls, error: Exception) -> _Failure:
+    def of(cls, error: BaseException) -> _Failure:
         """What an agent raised, or gave in place of an answer."""
         if isinstance(error, Failure):
-            return cls(error.kind, str(error))
+            return cls(error.kind, printable(str(error), 600))
         kind: Termination = "time-out" if isinstance(error, TimeoutError) else "crash"
         return cls(kind, told(error))
 
 
-def _problem(answer: Any, legal: Mask, world: World) -> _Failure | None:
-    """What is wrong with an answer, or None for a legal action. Only integers are actions: no None, no float."""
-    if isinstance(answer, _Failure):
-        return answer
-    if isinstance(answer, Exception):
+def _lanes(agent: Agent) -> int | _Failure:
+    """How many games an agent plays at once; a _Failure where it says no such number."""
+    try:
+        lanes: Any = agent.lanes
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return _Failure("crash", f"lanes raises {told(error)}")
+    if type(lanes) is int and lanes >= 1:
+        return lanes
+    return _Failure("crash", f"lanes is {shown(lanes)}, not a number of games from 1")
+
+
+def _checked(answer: Any, legal: Mask, world: World) -> int | _Failure:
+    """A legal action as a plain number, or what is wrong with the answer. Only integers are actions: no None, no
+    float, no class of the agent's own."""
+    kind = type(answer)
+    if issubclass(kind, BaseException):
         return _Failure.of(answer)
-    if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, (int, np.integer)):
-        return _Failure("illegal", f"answered {shortened(answer, 80, repr)} ({type(answer).__name__}), not an action")
-    if answer == RESIGN and world.kind == "board":
+    if kind is not int and not (issubclass(kind, np.integer) and kind.__module__ == "numpy"):
+        return _Failure("illegal", f"answered {shown(answer)} ({kind.__name__}), not an action")
+    action = int(answer)
+    if action == RESIGN and world.kind == "board":
         return _Failure("resign", "resigned")
-    if not 0 <= answer < len(legal):
-        return _Failure("illegal", f"answered {answer}, not an action from 0 to {len(legal) - 1}")
-    if not legal[answer]:
-        return _Failure("illegal", f"answered {world.action_name(int(answer))}, not legal there")
-    return None
+    if not 0 <= action < len(legal):
+        number = str(action) if abs(action) < 1 << 64 else "a number of more than 64 bits"
+        return _Failure("illegal", f"answered {number}, not an action from 0 to {len(legal) - 1}")
+    if not legal[action]:
+        return _Failure("illegal", f"answered {world.action_name(action)}, not legal there")
+    return action
 
 
 def _verdict(returns: list[float], failed: dict[int, tuple[Termination, str]], cut: bool) -> dict[str, Any]:

@@ -6,18 +6,22 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from elodrome.envs.game import World
 from elodrome.envs.table import Table
-from elodrome.errors import IllegalAction, UserError
+from elodrome.errors import IllegalAction, UserError, printable
 
 # win, draw: decided by the rules. length: cut by max_steps (in a solo world one of the runs at least). resign: a seat
 # gave up. illegal, crash, time-out: a seat failed and lost. void: nobody could be shown to work, so nobody wins.
 Termination = Literal["win", "draw", "length", "resign", "illegal", "crash", "time-out", "void"]
+
+
+# What strangers say is kept as it can be shown: no control character, no escape sequence, no half of a character.
+Said = Annotated[str, BeforeValidator(lambda text: printable(text) if isinstance(text, str) else text)]
 
 
 class GameJob(BaseModel):
@@ -41,7 +45,7 @@ class GameRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
     id: str
     env: str
-    agents: tuple[str, ...]
+    agents: tuple[Said, ...]
     seed: int
     agent_seed: int
     opening: int
@@ -50,7 +54,7 @@ class GameRecord(BaseModel):
     scores: tuple[float, ...]
     termination: Termination
     culprit: int | None = None
-    reason: str = ""
+    reason: Said = ""
 
     @property
     def plies(self) -> int:

@@ -20,8 +20,8 @@ from elodrome.envs.game import Game, World
 from elodrome.envs.registry import make_env
 from elodrome.envs.table import Table
 from elodrome.errors import IllegalAction, UserError
+from elodrome.files import GAME, read_text
 
-LARGEST = 1 << 24  # bytes of a file
 _LETTERS = "abcdefghijklmnopqrs"
 _SETUP = ("AB", "AW", "AE")
 # What stands behind "B+" for games that the rules did not end, and back.
@@ -126,12 +126,7 @@ def _point(action: int, size: int) -> str:
 
 def read_sgf(file: Path) -> GameRecord:
     """The main line of a file as a record. Raises UserError that names the file and the trouble."""
-    try:
-        if file.stat().st_size > LARGEST:
-            raise UserError(f"{file}: larger than {LARGEST >> 20} MiB, so no single game")
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    text = read_text(file, GAME, errors="replace")
     try:
         return record_of(parse(text), id=file.stem)
     except UserError as error:

@@ -31,6 +31,7 @@ from elodrome.agents.parts.saved import (
     RUN,
     WEIGHTS,
     agents_folder,
+    kind_name,
     load_checkpoint,
     read_card,
     replace_file,
@@ -41,7 +42,8 @@ from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
 from elodrome.arena.examination import Examiner
 from elodrome.envs.game import World
-from elodrome.errors import BrokenAgent, Diverged, UserError
+from elodrome.errors import Diverged, UserError
+from elodrome.files import CURVE, read_json, read_text
 
 CURVES = "learning.jsonl"
 KEPT = "kept"
@@ -68,7 +70,8 @@ class Stopped(UserError):
 
 def default_folder(kind: str, world: World, seed: int) -> Path:
     """Where ``elodrome train`` puts an agent: found again by its name, for this world."""
-    return agents_folder(world) / (kind if seed == 0 else f"{kind}-s{seed}")
+    name = kind_name(kind).rpartition(":")[2]  # of path/to/file.py:Class the class
+    return agents_folder(world) / (name if seed == 0 else f"{name}-s{seed}")
 
 
 def train(
@@ -226,16 +229,12 @@ class _Run:
             return 0
         if not resume:
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or choose another --out")
-        try:
-            before = json.loads(run.read_text(encoding="utf-8"))
-            if not isinstance(before, dict):
-                raise TypeError("no table of settings")
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise BrokenAgent(f"{run}: not the settings of a run ({error}); choose another --out") from error
+        before = read_json(run)
         for name in (CARD, WEIGHTS, CHECKPOINT):  # what a kill in the middle of writing left behind
             for stray in folder.glob(f".{name}.*"):
                 stray.unlink(missing_ok=True)
-        with contextlib.suppress(KeyError, ValidationError):  # a setting that is newer than the run had its default
+        # A setting that is newer than the run had its default.
+        with contextlib.suppress(KeyError, TypeError, ValidationError):
             before["config"] = type(learner.config)(**before["config"]).model_dump(mode="json")
         changed = [
             f"{key} was {before.get(key)}, now {settings[key]}" for key in settings if before.get(key) != settings[key]
@@ -343,13 +342,17 @@ class _Board:
 
 
 def read_curve(file: Path) -> list[dict[str, Any]]:
-    """The lines of a ``learning.jsonl``; a last line cut short by a kill is left out."""
-    if not file.is_file():
+    """The lines of a ``learning.jsonl``; a last line cut short by a kill is left out, and all from one on that is
+    no report. Raises UserError for what is no file, or too large."""
+    if not file.exists():
         return []
     lines = []
-    for text in file.read_text(encoding="utf-8").splitlines():
+    for text in read_text(file, CURVE, errors="replace").splitlines():
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
+            line = json.loads(text)
+            if not all(type(value) in (int, float) for key, value in line.items() if key != "agent"):
+                break
+            lines.append({**line, "step": int(line["step"]), "seconds": float(line["seconds"])})
+        except (ValueError, RecursionError, KeyError, AttributeError, OverflowError):
             break
     return lines

@@ -8,14 +8,14 @@ the entry point group ``elodrome.envs``: a function that returns a ``World``. On
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from elodrome.errors import BadOption, BrokenWorld, UserError, nearest, place, unknown
-from elodrome.plugins import Plugin, broken, discover, load_file, parse_value
+from elodrome.errors import BadOption, BrokenWorld, UserError, blamed, printable, shown, told, unknown
+from elodrome.plugins import LONGEST, Plugin, broken, discover, load_file, parse_value
 
 if TYPE_CHECKING:
     from elodrome.envs.game import World
@@ -87,8 +87,10 @@ def entries() -> tuple[dict[str, Entry], dict[str, str]]:
         try:
             maker = plugin.load()
             summary = (inspect.getdoc(maker) or "").partition("\n")[0]
-        except Exception as error:
-            problems[name] = f"{plugin.origin}: {type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            problems[name] = f"{plugin.origin}: {told(error)}"
             continue
         found[name] = Entry(name, plugin.target, summary, origin=plugin.origin)
     return found, problems
@@ -103,10 +105,12 @@ def make_env(name: str, **options: Any) -> World:
     from elodrome.envs.game import World
 
     if not isinstance(name, str):
-        raise BadOption(f"a world is called by its name, such as 'connect_four', not {name!r}")
+        raise BadOption(f"a world is called by its name, such as 'connect_four', not {shown(name)}")
     prefix, _, rest = name.partition(":")
     if prefix in PREFIXES and rest:
-        world = import_module(f"elodrome.envs.adapters.{prefix}").from_name(rest, **options)
+        module = import_module(f"elodrome.envs.adapters.{prefix}")
+        with blamed(f"world {printable(name, 80)!r}", BrokenWorld):
+            world = module.from_name(rest, **options)
     else:
         maker, given = _maker(name)
         world = _call(name, maker, {**given, **options})
@@ -136,19 +140,8 @@ def _call(name: str, maker: Callable[..., Any], options: dict[str, Any]) -> Any:
         raise BadOption(f"world {name!r}: {error}; options: {known}") from None
     if name.partition(":")[0] in BUILTIN:
         return maker(**options)
-    with _blamed(f"world {name!r}"):
+    with blamed(f"world {printable(name, 80)!r}", BrokenWorld):
         return maker(**options)
-
-
-@contextmanager
-def _blamed(what: str) -> Iterator[None]:
-    """Whatever a plugin's own code raises is its trouble, and told in one line."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        raise BrokenWorld(f"{what}: {type(error).__name__}: {error}{place(error)}") from error
 
 
 def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
@@ -166,7 +159,7 @@ def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
         return getattr(import_module(module), attribute), parse_options(name, options)
     plugins: dict[str, Plugin] = discover(GROUP)
     if plain in plugins:
-        with _blamed(f"world {plain!r} of {plugins[plain].origin}"):
+        with blamed(f"world {plain!r} of {plugins[plain].origin}"):
             return plugins[plain].load(), parse_options(name, options)
     if plain in broken(GROUP):
         raise BrokenWorld(f"world {plain!r}: {broken(GROUP)[plain]}")
@@ -180,22 +173,26 @@ _EXAMPLES = {"gymnasium": "CartPole-v1", "pettingzoo": "classic/connect_four_v3"
 
 def _split_outside_brackets(text: str) -> list[str]:
     """``text`` cut at the commas that stand in no bracket: ``payoffs=[[1,2],[3,4]],rounds=5`` has two parts."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "[{(") - (character in "]})")
-        if character == "," and depth <= 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
+    parts, depth, start = [], 0, 0
+    for mark in re.finditer(r"[\[\](){},]", text):
+        depth += (mark[0] in "[{(") - (mark[0] in "]})")
+        if mark[0] == "," and depth <= 0:
+            parts.append(text[start : mark.start()])
+            start = mark.end()
+    return [*parts, text[start:]]
 
 
 def parse_options(name: str, text: str) -> dict[str, Any]:
     """``key=value,key=value`` as a dict; numbers, booleans, lists and tables are read as JSON."""
     options: dict[str, Any] = {}
+    if len(text) > LONGEST:
+        raise UserError(f"{name[:40]!r}...: options of {len(text)} characters; at most {LONGEST}")
     for part in filter(None, _split_outside_brackets(text)):
         key, equals, value = part.partition("=")
         if not equals or not key.isidentifier():
-            raise UserError(f"{name!r}: {part!r} is not key=value{nearest(key, [])}")
-        options[key] = parse_value(value)
+            raise UserError(f"{name!r}: {part!r} is not key=value")
+        try:
+            options[key] = parse_value(value)
+        except UserError as error:
+            raise UserError(f"{printable(name, 80)}: {printable(key, 40)}: {error}") from error
     return options

@@ -6,6 +6,7 @@ foreign worlds bring one of their own with the same methods.
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -109,34 +110,39 @@ class CompiledTable(Table):
 
     def __init__(self, world: Game, games: int) -> None:
         super().__init__(world, games)
-        self._rows = np.tile(world.template, (games, 1))
+        # Its own copies of what decides a game: the world is shown to agents.
+        header, template = world.compiled
+        self._compiled = header.copy(), template.copy()
+        self._sizes = world.players, world.actions, world.observation_shape, world.max_steps
+        self._rows = np.tile(template, (games, 1))
         self._rng: U64 = np.zeros(games, np.uint64)
 
     def reset(self, rows: Rows, seeds: U64) -> None:
         self._rng[rows] = mix64(seeds)
         self.plies[rows] = 0
         self.truncated[rows] = False
-        engine.batch_reset(self.world.compiled, self._rows, self._rng, rows, self.seats)
+        engine.batch_reset(self._compiled, self._rows, self._rng, rows, self.seats)
 
     def legal(self, rows: Rows) -> Mask:
-        masks = np.zeros((len(rows), self.world.actions), np.uint8)
-        engine.batch_legal(self.world.compiled, self._rows, rows, masks)
+        masks = np.zeros((len(rows), self._sizes[1]), np.uint8)
+        engine.batch_legal(self._compiled, self._rows, rows, masks)
         masks[self.seats[rows] < 0] = 0
         return masks
 
     def observe(self, rows: Rows, seats: Rows | None = None) -> Floats:
-        out = np.zeros((len(rows), self.world.observation_size), np.float32)
+        shape = self._sizes[2]
+        out = np.zeros((len(rows), math.prod(shape)), np.float32)
         who = self.seats[rows] if seats is None else np.ascontiguousarray(seats, np.int64)
-        engine.batch_observe(self.world.compiled, self._rows, rows, who, out)
-        return out.reshape(len(rows), *self.world.observation_shape)
+        engine.batch_observe(self._compiled, self._rows, rows, who, out)
+        return out.reshape(len(rows), *shape)
 
     def step(self, rows: Rows, actions: Rows) -> Reals:
-        rewards = np.zeros((len(rows), self.world.players))
-        bad = engine.batch_step(self.world.compiled, self._rows, self._rng, rows, actions, rewards, self.seats)
+        rewards = np.zeros((len(rows), self._sizes[0]))
+        bad = engine.batch_step(self._compiled, self._rows, self._rng, rows, actions, rewards, self.seats)
         if bad >= 0:
             raise self._refusal(int(rows[bad]), int(actions[bad]))
         self.plies[rows] += 1
-        late = (self.seats[rows] >= 0) & (self.plies[rows] >= self.world.max_steps)
+        late = (self.seats[rows] >= 0) & (self.plies[rows] >= self._sizes[3])
         self.truncated[rows] = late
         self.seats[rows[late]] = -1
         return rewards

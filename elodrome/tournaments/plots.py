@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elodrome.arena.training import read_curve
+from elodrome.errors import printable
 from elodrome.tournaments.ratings import Leaderboard
 
 # Colours of the light theme, each with the page's variable that takes its place in SVG.
 INK, SOFT, LINE, ACCENT, SECOND = "#1f2933", "#616e7c", "#e4e7eb", "#2f6f8f", "#c8553d"
 THEME = {INK: "--ink", SOFT: "--soft", LINE: "--line", ACCENT: "--accent", SECOND: "--second"}
 PALETTE = ("#3a86a8", "#d0694f", "#5f9a50", "#9a6bb0", "#c99a2e", "#6b7a99", "#3f9a8c", "#b3587f")
+NAME = 60  # characters of a name in a picture; longer ones are cut in the middle
+GLYPHS = "Glyph .* missing from"  # a name in letters that the font has not: the browser has them
 # Which measurement of a learning curve is shown: the first that it has.
 MEASURES = ("return", "reward", "score", "return/0", "loss")
 STYLE: dict[Any, Any] = {
@@ -33,6 +37,7 @@ STYLE: dict[Any, Any] = {
     "axes.labelsize": 9,
     "xtick.labelsize": 9,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name is no formula
 }
 
 
@@ -48,7 +53,7 @@ def rating_plot(board: Leaderboard) -> Figure | None:
             axes.plot([row.low or 0, row.high or 0], [y, y], color=ACCENT, lw=5, solid_capstyle="round", alpha=0.35)
             axes.plot([row.elo or 0], [y], "o", color=ACCENT, markersize=7)
             axes.plot([row.online or 0], [y], "|", color=SECOND, markersize=11, markeredgewidth=2)
-        axes.set_yticks(range(len(rows)), [row.agent for row in rows])
+        axes.set_yticks(range(len(rows)), [printable(row.agent, NAME) for row in rows])
         axes.set_ylim(-0.6, max(len(rows), 2) - 0.4)
         axes.set_xlabel("Elo: maximum likelihood with 95 % interval (dot and bar), online (tick)")
         _plain(axes)
@@ -70,7 +75,7 @@ class Curve:
         """The agent and what its training took."""
         took = self.seconds[-1]
         seconds = f"{took:.0f}" if took > 9 else f"{took:.2g}"
-        return f"{self.agent} ({_short(self.steps[-1])} steps, {seconds} s)"
+        return f"{printable(self.agent, NAME)} ({_short(self.steps[-1])} steps, {seconds} s)"
 
 
 def _short(count: int) -> str:
@@ -115,13 +120,18 @@ def learning_plot(panels: dict[str, list[Curve]]) -> Figure | None:
                 color = PALETTE[agents.index(curve.agent) % len(PALETTE)]
                 share = 100 * np.array(curve.steps) / curve.steps[-1]
                 axes.plot(share, curve.values, color=color, linewidth=0.7, alpha=0.3)
-                axes.plot(share, _smooth(curve.values), color=color, linewidth=1.9, label=curve.label)
+                axes.plot(share, _smooth(curve.values), color=color, linewidth=1.9, label=_listed(curve.label))
             _set_limits(axes, [value for curve in drawn for value in _smooth(curve.values)])
             axes.set_title(measure, fontsize=10, loc="left", color=INK)
             axes.set_xlabel("percent of the training")
             axes.legend(frameon=False, fontsize=8.5, ncols=2)
             _plain(axes)
     return figure
+
+
+def _listed(label: str) -> str:
+    """A label for a legend, which leaves out what begins with an underscore."""
+    return f" {label}" if label.startswith("_") else label
 
 
 def _set_limits(axes: Axes, values: Sequence[float]) -> None:
@@ -152,7 +162,9 @@ def _plain(axes: Axes) -> None:
 def png(figure: Figure) -> bytes:
     """The picture as a PNG file on white."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", GLYPHS)
+        figure.savefig(stream, format="png", dpi=150, metadata={"Software": None})
     return stream.getvalue()
 
 
@@ -160,7 +172,8 @@ def svg(figure: Figure, salt: str) -> str:
     """The picture as an SVG element in the page's colours; ``salt`` keeps its ids apart from other pictures'."""
     stream = io.StringIO()
     quiet: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": salt}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", GLYPHS)
         figure.savefig(stream, format="svg", transparent=True, metadata=quiet)
     text = stream.getvalue()
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text))

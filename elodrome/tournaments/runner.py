@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,8 +27,9 @@ from elodrome.arena.record import GameJob, GameRecord, Unplayed
 from elodrome.arena.repeat import remarks_on
 from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.game import World
-from elodrome.envs.registry import make_env
-from elodrome.errors import BrokenAgent, NotThere, UserError
+from elodrome.envs.registry import make_env, parse_options
+from elodrome.errors import BrokenAgent, NotThere, UserError, printable
+from elodrome.files import ARRAYS, read_bytes
 from elodrome.home import local
 from elodrome.tournaments.pool import Roster, load_agents, play_chunks
 from elodrome.tournaments.schedule import chunks, default_opening, pairing_jobs, pairings
@@ -52,7 +54,7 @@ class TournamentConfig(BaseModel):
 
     def names(self) -> tuple[str, ...]:
         """The labels in the tables."""
-        return self.labels or self.agents
+        return tuple(printable(label) for label in self.labels or self.agents)
 
 
 @dataclass
@@ -238,11 +240,12 @@ def identity(spec: str, world: World) -> str:
     files = [folder / CARD, folder / WEIGHTS] if folder else []
     path, is_file, rest = spec.partition(".py:")
     if is_file:
-        files = [Path(path + ".py")]
+        learned = Path(str(parse_options(spec, rest.partition(":")[2]).get("saved", "")))
+        files = [Path(path + ".py"), *(f for f in (learned / CARD, learned / WEIGHTS) if f.is_file())]
     try:
-        content = [file.read_bytes() for file in files]
-    except OSError as error:
-        raise UserError(f"agent {spec!r}: cannot read {error.filename}: {error.strerror}") from error
+        content = [read_bytes(file, ARRAYS) for file in files]
+    except UserError as error:
+        raise UserError(f"agent {spec!r}: {error}") from error
     if not content:
         return spec
     given = rest if is_file else options

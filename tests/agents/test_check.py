@@ -1,7 +1,9 @@
 """check_agent: every registered agent passes it on a world of every kind it fits; every deliberate fault is caught."""
 
+import os
 import random
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,79 @@ class Writing(Straight):
 class Improbable(Straight):
     def evaluate(self, positions: Positions) -> Evaluation:
         return Evaluation(positions.legal.astype(float), np.full(len(positions), np.nan))
+
+
+def meddling(line: str) -> type[Agent]:
+    """An agent that conforms, but for one line of meddling with what all share."""
+
+    class Meddling(Straight):
+        def act(self, positions: Positions) -> list[int]:
+            actions = [self.choose(p) for p in positions]
+            exec(line, {"positions": positions})
+            return actions
+
+    return Meddling
+
+
+@pytest.mark.parametrize(
+    ("line", "finding"),
+    [
+        ("object.__setattr__(positions.world, 'max_steps', 1)", "act altered the world: max_steps"),
+        ("object.__setattr__(positions.world, 'table', None)", "act altered the world: table"),
+        ("import elodrome.arena.elo as m; m.SCALE = 1.0", r"act changes elodrome\.arena\.elo\.SCALE"),
+        (
+            "from elodrome.envs.table import CompiledTable as t; t.legal = lambda *a: None",
+            r"act changes elodrome\.envs\.table\.CompiledTable\.legal",
+        ),
+        (
+            "import gc; from elodrome.envs.table import CompiledTable\n"
+            "for t in gc.get_objects():\n    if type(t) is CompiledTable: t.plies[:] = 99",
+            "act changes a table of games",
+        ),
+        ("positions.states[:] = 0", r"writes into positions\.states"),
+        ("import os; os.environ['MEDDLED'] = '1'", r"act changes os\.environ"),
+        ("import numpy; numpy.random.rand()", "draws from numpy's global random generator"),
+        ("import random; random.random()", "draws from Python's global random generator"),
+        ("import torch; torch.rand(1)", "draws from torch's global random generator"),
+        ("import torch; torch.set_default_dtype(torch.float64)", "changes torch's default dtype"),
+        ("import torch; torch.set_num_threads(torch.get_num_threads() + 1)", "changes torch's threads"),
+        ("import sys; sys.setrecursionlimit(sys.getrecursionlimit() + 1)", "changes the limit of recursion"),
+    ],
+)
+def test_whoever_alters_what_is_shared_is_found_and_it_is_put_back(line: str, finding: str) -> None:
+    import torch
+
+    import elodrome.arena.elo
+
+    world = make_env("tic_tac_toe")
+    before = torch.get_default_dtype(), torch.get_num_threads(), sys.getrecursionlimit()
+    try:
+        findings = check_acting(meddling(line)(world), world)
+    finally:
+        torch.set_default_dtype(before[0])
+        torch.set_num_threads(before[1])
+        sys.setrecursionlimit(before[2])
+    assert any(re.search(finding, f) for f in findings), findings
+    assert world.max_steps == make_env("tic_tac_toe").max_steps
+    assert elodrome.arena.elo.SCALE > 100
+    assert "MEDDLED" not in os.environ
+    assert check_acting(Straight(world), world) == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "finding"),
+    [
+        ({"lanes": 0}, "lanes is 0"),
+        ({"lanes": "x"}, "lanes is 'x'"),
+        ({"forget": lambda self: 1 / 0}, "forget or lanes raises ZeroDivisionError"),
+        ({"evaluate": lambda self, p: 1 / 0}, "evaluate raises ZeroDivisionError"),
+        ({"act": lambda self, p: sys.exit(3)}, "act raises SystemExit: 3"),
+    ],
+)
+def test_a_hook_that_is_misused_is_found(attributes: dict[str, object], finding: str) -> None:
+    world = make_env("tic_tac_toe")
+    findings = check_acting(type("Odd", (Straight,), attributes)(world), world)
+    assert any(finding in f for f in findings), findings
 
 
 @pytest.mark.parametrize(

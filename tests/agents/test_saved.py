@@ -10,11 +10,16 @@ import pytest
 from safetensors.numpy import save_file
 
 from elodrome import make_agent, make_env
-from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
+from elodrome.agents.parts.saved import SavedAgent, load_checkpoint, read_card, save_checkpoint, world_slug
 from elodrome.arena.training import train
 from elodrome.errors import BrokenAgent, UserError
 
 PLUGIN = str(Path(__file__).parents[2] / "examples/plugin_agent/careful_agents/monte_carlo.py") + ":MonteCarlo"
+
+
+def own(folder: Path) -> str:
+    """The spec of what a class in a file of the user's has learned."""
+    return f"{PLUGIN}:saved={folder}"
 
 
 @pytest.fixture
@@ -24,7 +29,62 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_saved_agent_plays(folder: Path) -> None:
-    assert make_agent(str(folder), make_env("tic_tac_toe"))
+    assert make_agent(own(folder), make_env("tic_tac_toe"))
+
+
+def test_a_card_that_names_a_file_runs_nothing_and_says_how_to_name_it_oneself(folder: Path, tmp_path: Path) -> None:
+    (folder / "model.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    card = json.loads((folder / "agent.json").read_text())
+    for kind in (f"{folder}/model.py:M", "model.py:M", f"{folder}/model.py:M:x=1"):
+        (folder / "agent.json").write_text(json.dumps({**card, "kind": kind}))
+        with pytest.raises(BrokenAgent, match=r"agent\.json names a Python file .* runs nothing.*:saved="):
+            make_agent(str(folder), make_env("tic_tac_toe"))
+    for kind in ("os:system", "elodrome.agents.random:Random", "nobody"):
+        (folder / "agent.json").write_text(json.dumps({**card, "kind": kind}))
+        with pytest.raises(BrokenAgent, match=r"agent\.json: unknown agent"):
+            make_agent(str(folder), make_env("tic_tac_toe"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_class_and_what_it_has_learned_must_belong_together(folder: Path) -> None:
+    card = json.loads((folder / "agent.json").read_text())
+    (folder / "agent.json").write_text(json.dumps({**card, "kind": "q_learning"}))
+    with pytest.raises(BrokenAgent, match="of kind 'q_learning', not of 'MonteCarlo'"):
+        make_agent(own(folder), make_env("tic_tac_toe"))
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F8_E5M2", "C64"])
+def test_numbers_that_numpy_has_not_are_named(folder: Path, kind: str) -> None:
+    size = {"BF16": 2, "C64": 8}.get(kind, 1)
+    header = json.dumps({"values": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode()
+    (folder / "weights.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(BrokenAgent, match=rf"'values' is of type {kind}, .*save it as .*F32"):
+        make_agent(own(folder), make_env("tic_tac_toe"))
+
+
+def test_a_file_that_is_none_is_refused(folder: Path) -> None:
+    for name in ("weights.safetensors", "agent.json"):
+        kept = (folder / name).read_bytes()
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+        with pytest.raises(UserError):
+            make_agent(own(folder), make_env("tic_tac_toe"))
+        (folder / name).unlink()
+        (folder / name).write_bytes(kept)
+
+
+@pytest.mark.parametrize("elo", ["1e400", "NaN", "Infinity", "true", "1" + "0" * 400])
+def test_an_elo_that_is_none_is_left_out(folder: Path, elo: str) -> None:
+    text = (folder / "agent.json").read_text().replace('"notes": {', f'"notes": {{"elo": {elo},')
+    (folder / "agent.json").write_text(text)
+    assert SavedAgent("x", read_card(folder), shipped=False).elo is None
+
+
+def test_a_long_name_of_a_world_makes_a_folder_all_the_same() -> None:
+    long = [world_slug("gridworld:map=" + "." * n) for n in (300, 301)]
+    assert len(set(long)) == 2
+    assert max(len(name) for name in long) <= 120
+    assert world_slug("go:size=5") == "go-size-5"
 
 
 class Bomb:
@@ -42,7 +102,7 @@ def test_a_pickle_in_place_of_a_file_is_refused_and_never_runs(folder: Path, tmp
     (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
     load = load_checkpoint if name.startswith("checkpoint") else partial(make_agent, world=make_env("tic_tac_toe"))
     with pytest.raises(BrokenAgent, match=name):
-        load(folder if load is load_checkpoint else str(folder))
+        load(folder if load is load_checkpoint else own(folder))
     assert not (tmp_path / "ran").exists()
 
 
@@ -57,7 +117,7 @@ def test_a_truncated_file_is_named(folder: Path) -> None:
     weights = folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-7])
     with pytest.raises(BrokenAgent, match=r"weights\.safetensors: not a whole safetensors file"):
-        make_agent(str(folder), make_env("tic_tac_toe"))
+        make_agent(own(folder), make_env("tic_tac_toe"))
 
 
 def test_nan_weights_are_named(folder: Path) -> None:
@@ -65,24 +125,24 @@ def test_nan_weights_are_named(folder: Path) -> None:
         {"keys": np.zeros((1, 18), np.float32), "values": np.full((1, 9, 2), np.nan)}, folder / "weights.safetensors"
     )
     with pytest.raises(BrokenAgent, match=r"weights\.safetensors: values holds NaN"):
-        make_agent(str(folder), make_env("tic_tac_toe"))
+        make_agent(own(folder), make_env("tic_tac_toe"))
 
 
 def test_a_wrong_shape_is_named(folder: Path) -> None:
     save_file({"keys": np.zeros((1, 17), np.float32), "values": np.zeros((1, 9, 2))}, folder / "weights.safetensors")
     with pytest.raises(BrokenAgent, match=r"weights\.safetensors: keys \(1, 17\)"):
-        make_agent(str(folder), make_env("tic_tac_toe"))
+        make_agent(own(folder), make_env("tic_tac_toe"))
 
 
 def test_a_missing_array_is_named(folder: Path) -> None:
     save_file({"keys": np.zeros((1, 18), np.float32)}, folder / "weights.safetensors")
     with pytest.raises(BrokenAgent, match=r"weights\.safetensors.*values"):
-        make_agent(str(folder), make_env("tic_tac_toe"))
+        make_agent(own(folder), make_env("tic_tac_toe"))
 
 
 def test_another_world_is_named(folder: Path) -> None:
     with pytest.raises(BrokenAgent, match=r"agent\.json: trained for tic_tac_toe, not for connect_four"):
-        make_agent(str(folder), make_env("connect_four"))
+        make_agent(own(folder), make_env("connect_four"))
 
 
 def test_a_name_trained_for_other_worlds_says_for_which() -> None:
@@ -100,7 +160,7 @@ def test_a_card_with_missing_fields_is_named(folder: Path) -> None:
     del card["config"]
     (folder / "agent.json").write_text(json.dumps(card))
     with pytest.raises(BrokenAgent, match=r"agent\.json: not a saved agent's card"):
-        make_agent(str(folder), make_env("tic_tac_toe"))
+        make_agent(own(folder), make_env("tic_tac_toe"))
 
 
 def test_a_folder_without_an_agent_says_so(tmp_path: Path) -> None:

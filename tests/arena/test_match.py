@@ -2,6 +2,7 @@
 
 import random
 import re
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_an_agent_that_raises_loses_that_game_only() -> None:
     result = against(Shaky(WORLD), 12)
     crashed = [index for index, r in enumerate(result.records) if r.termination == "crash"]
     assert crashed == [0, 4, 8]
-    assert re.fullmatch(r"RuntimeError: out of ideas \(test_match\.py:\d+\)", result.records[0].reason)
+    assert re.fullmatch(r"RuntimeError: out of ideas \(test_match\.py, line \d+\)", result.records[0].reason)
     assert result.records[0].scores == (0.0, 1.0)
     assert result.summary()["failures"] == {"Shaky": {"RuntimeError: out of ideas": 3}}
 
@@ -380,3 +381,36 @@ def test_scores_of_ties_and_of_more_seats() -> None:
 def test_a_job_says_everything_about_its_game() -> None:
     job = GameJob(id="x", seats=(0, 1), seed=1, agent_seed=2, opening=1)
     assert GameJob.model_validate_json(job.model_dump_json()) == job
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"forget": lambda self: 1 / 0}, "forget raises ZeroDivisionError"),
+        ({"lanes": 0}, "lanes is 0"),
+        ({"lanes": "x"}, "lanes is 'x'"),
+        ({"choose": lambda self, p: sys.exit(3)}, "SystemExit: 3"),
+        ({"act": lambda self, ps: object.__setattr__(ps.world, "max_steps", 1) or [0] * len(ps)}, "altered the world"),
+        ({"choose": lambda self, p: type("A", (), {"__repr__": lambda s: 1 / 0})()}, "A that cannot be shown"),
+        ({"choose": lambda self, p: Unspeakable()}, "Unspeakable: (its message cannot be shown)"),
+        ({"choose": lambda self, p: RuntimeError("\ud800\x1b[2J")}, r"RuntimeError: \ud800\x1b[2J"),
+    ],
+)
+def test_an_agent_that_misuses_what_it_is_given_loses_by_name(attributes: dict[str, object], reason: str) -> None:
+    result = against(type("Odd", (FirstLegal,), attributes)(WORLD))
+    assert result.tally() == {"wins": 0, "draws": 0, "losses": 20}
+    assert all(reason in record.reason and record.culprit is not None for record in result.records)
+    assert WORLD.max_steps == 9
+    assert against(FirstLegal(WORLD), opponent=Random(WORLD)).summary()["terminations"].keys() <= {"win", "draw"}
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_lanes_beyond_all_bounds_and_odd_remarks_do_no_harm() -> None:
+    talker = type("T", (FirstLegal,), {"lanes": 10**30, "stateful": True, "ended": lambda self, *a: 7})
+    records = against(talker(WORLD)).records
+    assert {r.termination for r in records} == {"win"}
+    assert {r.reason for r in records} == {"7"}

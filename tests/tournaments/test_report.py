@@ -192,3 +192,15 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         build_report([], tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("name", ["$x_{$", "_hidden", "[/b]\x1b", "\u540d", "x" * 1000, "a\nb"])
+def test_any_name_can_be_drawn(name: str) -> None:
+    from elodrome.tournaments.plots import Curve, learning_plot, png, svg
+
+    figure = learning_plot({"return": [Curve(name, "return", [1, 2], [1.0, 2.0], [0.0, 1.0])]})
+    assert figure is not None
+    assert png(figure)
+    page = svg(figure, "x")
+    assert "(2 steps" in page
+    assert len(page) < 60_000

@@ -25,7 +25,7 @@ from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
-from elodrome.errors import BrokenAgent, UserError, shortened, told
+from elodrome.errors import BrokenAgent, UserError, printable, shown, told
 
 SHARED = 4096  # words of the board
 UNANSWERED = -(1 << 63)
@@ -40,7 +40,7 @@ def _problem(answer: Any) -> Trouble | None:
     if isinstance(answer, BaseException):
         return "time-out" if isinstance(answer, TimeoutError) else "crash", told(answer)
     if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, (int, np.integer)):
-        return "illegal", f"answered {shortened(answer, 80, repr)} ({type(answer).__name__}), not an action"
+        return "illegal", f"answered {shown(answer)} ({type(answer).__name__}), not an action"
     if not -(1 << 62) < answer < 1 << 62:
         return "illegal", "answered a number of more than 62 bits, not an action"
     return None
@@ -122,13 +122,11 @@ def _load(channel: socket.socket, spec: str, env: str) -> tuple[Agent, World]:
         agent = make_agent(spec, world)
         lanes = agent.lanes
         if isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1:
-            raise BrokenAgent(
-                f"agent {spec!r}: lanes is {shortened(lanes, 40, repr)}; a whole number of 1 or more is right"
-            )
+            raise BrokenAgent(f"agent {spec!r}: lanes is {shown(lanes, 40)}; a whole number of 1 or more is right")
         one_by_one = type(agent).act is Agent.act
         ready = {"stateful": bool(agent.stateful), "lanes": lanes, "one_by_one": one_by_one}
     except UserError as error:
-        send(channel, {"refused": shortened(error, REMARK), "broken": isinstance(error, BrokenAgent)})
+        send(channel, {"refused": told(error, REMARK), "broken": isinstance(error, BrokenAgent)})
         sys.exit(1)
     except BaseException as error:
         send(channel, {"refused": f"agent {spec!r} fails to load: {told(error)}", "broken": True})
@@ -139,7 +137,7 @@ def _load(channel: socket.socket, spec: str, env: str) -> tuple[Agent, World]:
 
 def _ended(agent: Agent, game: int, state: Any, returns: Sequence[float]) -> str:
     try:
-        return shortened(agent.ended(game, state, returns), REMARK)
+        return printable(str(agent.ended(game, state, returns)), REMARK)
     except BaseException as error:
         return told(error)
 

@@ -182,11 +182,11 @@ class Cell:
         return words[-1] if words else (ending or "closed its channel") + self._dumped()
 
     def _dumped(self) -> str:
-        """`` (FILE:LINE in NAME)``, the innermost frame of its last dump that is not ours or Python's; or nothing."""
+        """`` (FILE, line N, in NAME)``, the innermost frame of its last dump that is not ours or Python's; or nothing."""
         self.dump.seek(0)
         frames = _FRAME.finditer(self.dump.read(TAIL).decode("utf-8", "replace"))
         theirs = (f for f in frames if not f["file"].startswith((_HOME, sys.prefix, sys.base_prefix, "<")))
-        return next((f" ({Path(f['file']).name}:{f['line']} in {f['name']})" for f in theirs), "")
+        return next((f" ({Path(f['file']).name}, line {f['line']}, in {f['name']})" for f in theirs), "")
 
 
 class Clock:

@@ -89,8 +89,9 @@ class Engine:
     def __init__(self, words: Sequence[str], memory: int = 0) -> None:
         try:
             self._program = Program(words, memory=memory)
-        except OSError as error:
-            raise EngineFailure(f"cannot be started: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a ValueError for words that no program can be given
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise EngineFailure(f"cannot be started: {reason}") from error
         pipes = (self._program.input, self._program.output, self._program.complaints)
         self._in, self._out, self._err = (pipe.fileno() for pipe in pipes)
         for pipe in (self._in, self._out, self._err):

@@ -1,17 +1,19 @@
 """Saved agents and checkpoints: a folder with ``agent.json`` and ``weights.safetensors``, never a pickle.
 
-A file from outside can hold nothing that runs. What is truncated, of the wrong shape, for another world or not
-finite is refused with an error that names the file and the trouble.
+A file from outside can hold nothing that runs, and names nothing that does: its card names a kind of ours or of an
+installed plugin, and a Python file is loaded only where a person's own spec names it. What is truncated, of the wrong
+shape, for another world or not finite is refused with an error that names the file and the trouble.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +24,19 @@ from safetensors.numpy import load_file, save
 from elodrome import __version__
 from elodrome.agents.agent import Agent, Learner
 from elodrome.envs.game import World
-from elodrome.errors import BrokenAgent, UserError
+from elodrome.errors import BrokenAgent, UserError, blamed, told
+from elodrome.files import ARRAYS, is_file, read_text, regular
+from elodrome.files import CARD as CARD_BYTES
 from elodrome.home import home
+
+if TYPE_CHECKING:
+    from elodrome.agents.registry import Kind
 
 Arrays = dict[str, npt.NDArray[Any]]
 SHIPPED = Path(__file__).parents[2] / "trained"
 CARD, WEIGHTS, CHECKPOINT = "agent.json", "weights.safetensors", "checkpoint.safetensors"
 RUN = "run.json"  # the settings of a training, and the command that goes on with it
+_KINDS = {"BOOL", *(f"{kind}{bits}" for kind in "IU" for bits in (8, 16, 32, 64)), "F16", "F32", "F64"}
 
 
 class Card(BaseModel):
@@ -67,14 +75,24 @@ def pack(arrays: Arrays, metadata: dict[str, str] | None = None) -> bytes:
 
 def read_arrays(file: Path) -> Arrays:
     """The arrays of a safetensors file. Raises BrokenAgent that names the file."""
-    if not file.is_file():
+    if not file.exists():
         raise BrokenAgent(f"{file}: missing")
     try:
+        with safe_open(regular(file, ARRAYS), framework="numpy") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                kind = opened.get_slice(name).get_dtype()
+                if kind not in _KINDS:
+                    known = ", ".join(sorted(_KINDS))
+                    raise BrokenAgent(f"{file}: {name!r} is of type {kind}, which numpy has not; save it as {known}")
         arrays: Arrays = load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
+    except BrokenAgent:
+        raise
+    except UserError as error:
+        raise BrokenAgent(str(error)) from error
+    except (SafetensorError, OSError, ValueError, MemoryError) as error:
         raise BrokenAgent(f"{file}: not a whole safetensors file ({error})") from error
     for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise BrokenAgent(f"{file}: {name} holds NaN or infinite numbers")
     return arrays
 
@@ -83,10 +101,14 @@ def read_card(folder: Path) -> Card:
     """The card of a saved agent. Raises BrokenAgent that names the file."""
     file = folder / CARD
     try:
-        return Card.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise BrokenAgent(f"{file}: not a saved agent's card ({first})") from error
+        return Card.model_validate_json(read_text(file, CARD_BYTES))
+    except UserError as error:
+        raise BrokenAgent(str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        trouble = f"{where}: {first['msg']}" if where else first["msg"]
+        raise BrokenAgent(f"{file}: not a saved agent's card ({trouble})") from error
 
 
 def save_agent(learner: Learner, kind: str, folder: Path, steps: int, notes: dict[str, Any] | None = None) -> Card:
@@ -104,26 +126,49 @@ def save_agent(learner: Learner, kind: str, folder: Path, steps: int, notes: dic
     return card
 
 
-def load_agent(folder: Path, world: World, options: dict[str, Any] | None = None) -> Agent:
+def load_agent(folder: Path, world: World, options: dict[str, Any] | None = None, by: Kind | None = None) -> Agent:
     """The acting agent saved in ``folder``, for ``world``; ``options`` replace settings that it was trained with, such
-    as simulations=50. Raises BrokenAgent with the file and the trouble, UserError for an option that is none."""
-    from elodrome.agents.registry import make_config, parse_spec
+    as simulations=50. ``by`` is the kind that the user named, where it is one of a file: the card alone loads none.
+    Raises BrokenAgent with the file and the trouble, UserError for an option that is none."""
+    from elodrome.agents.registry import checked_agent, make_config
 
     card = read_card(folder)
     if card.world != world.id:
         raise BrokenAgent(f"{folder / CARD}: trained for {card.world}, not for {world.id}")
-    kind, _ = parse_spec(card.kind)
+    kind = _kind_of(card, folder) if by is None else by
+    if by is not None and kind_name(card.kind).rpartition(":")[2] != by.id:
+        raise BrokenAgent(f"{folder / CARD}: an agent of kind {card.kind!r}, not of {by.id!r}")
     cls = kind.load()
     if not issubclass(cls, Learner):
         raise BrokenAgent(f"{folder / CARD}: agent {card.kind!r} does not learn")
-    config = make_config(card.kind, cls, {**card.config, **(options or {})})
+    config = make_config(kind.id, cls, {**card.config, **(options or {})})
     weights = read_arrays(folder / WEIGHTS)
     try:
-        return cls.restore(world, config, weights)
+        with blamed(f"does not fit {card.kind} on {world.id}"):
+            return checked_agent(cls.restore(world, config, weights))
     except BrokenAgent as error:
-        raise BrokenAgent(f"{folder / WEIGHTS}: {error}") from error
-    except (KeyError, ValueError, RuntimeError, IndexError) as error:
-        raise BrokenAgent(f"{folder / WEIGHTS}: does not fit {card.kind} on {world.id}: {error}") from error
+        raise BrokenAgent(f"{folder / WEIGHTS}: {told(error)}") from error
+
+
+def kind_name(spec: str) -> str:
+    """A spec without its options: what a card says of its agent."""
+    path, is_file, rest = spec.partition(".py:")
+    return path + is_file + rest.partition(":")[0] if is_file else spec.partition(":")[0]
+
+
+def _kind_of(card: Card, folder: Path) -> Kind:
+    """The registered kind that a card names. Raises BrokenAgent, with what to do, where it names a file."""
+    from elodrome.agents.registry import find_kind
+
+    if ".py:" in card.kind:
+        raise BrokenAgent(
+            f"{folder / CARD} names a Python file ({card.kind!r}), and what comes with a saved agent runs nothing; "
+            f"if you trust that file, name it yourself: {kind_name(card.kind)}:saved={folder}"
+        )
+    try:
+        return find_kind(kind_name(card.kind))
+    except UserError as error:
+        raise BrokenAgent(f"{folder / CARD}: {error}") from error
 
 
 def expect(weights: Arrays, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -136,9 +181,16 @@ def expect(weights: Arrays, name: str, shape: tuple[int, ...]) -> npt.NDArray[An
     return array
 
 
+LONGEST_NAME = 120  # bytes of a folder's name; file systems take 255, and others put words behind it
+
+
 def world_slug(world_id: str) -> str:
-    """A world's id as a folder name."""
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in world_id)
+    """A world's id as a folder name; one that is too long for that ends in a digest of the whole."""
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in world_id)
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    start = name.encode()[: LONGEST_NAME - 17].decode("utf-8", "ignore")
+    return f"{start}-{hashlib.sha256(world_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def agents_folder(world: World) -> Path:
@@ -163,7 +215,9 @@ class SavedAgent:
     def elo(self) -> float | None:
         """What its card says was measured, on the scale where random play has 0."""
         found = self.card.notes.get("elo")
-        return float(found) if isinstance(found, (int, float)) else None
+        if isinstance(found, bool) or not isinstance(found, (int, float)) or not abs(found) < 1e6:
+            return None
+        return float(found)
 
 
 def saved_agents(world: World) -> list[SavedAgent]:
@@ -192,15 +246,15 @@ def find_saved(spec: str, world: World) -> tuple[Path, str] | None:
     ``:key=value,...`` behind it where wanted. None when it is neither."""
     for name, options in ((spec, ""), spec.partition(":")[::2]):
         folder = Path(name)
-        if name and (folder / CARD).is_file():
+        if name and is_file(folder / CARD):
             return folder, options
-        if folder.is_dir() and ("/" in name or os.sep in name):
+        if os.path.isdir(folder) and ("/" in name or os.sep in name):
             if command := _unfinished(folder):
                 raise BrokenAgent(f"{folder}: training was stopped before anything was saved; to go on: {command}")
             raise BrokenAgent(f"{folder}: no {CARD} in it, so not a saved agent")
         if name and "/" not in name and ":" not in name:
             for place in (agents_folder(world), shipped_folder(world)):
-                if (place / name / CARD).is_file():
+                if is_file(place / name / CARD):
                     return place / name, options
     return None
 
@@ -236,12 +290,12 @@ def save_checkpoint(folder: Path, step: int, snapshot: dict[str, Any]) -> None:
 def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """(step, snapshot) of the last checkpoint, or None where there is none. Raises BrokenAgent when it is broken."""
     file = folder / CHECKPOINT
-    if not file.is_file():
+    if not file.exists():
         return None
     arrays = read_arrays(file)
     try:
         with safe_open(file, framework="numpy") as opened:
             state = json.loads(opened.metadata()["state"])
         return int(state["step"]), {**state["values"], **arrays}
-    except (ValueError, KeyError, TypeError) as error:
-        raise BrokenAgent(f"{file}: not a whole checkpoint ({error})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BrokenAgent(f"{file}: not a whole checkpoint ({told(error)})") from error

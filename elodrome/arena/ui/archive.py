@@ -13,6 +13,7 @@ from elodrome.arena.record import GameRecord
 from elodrome.arena.ui.session import Session
 from elodrome.envs.game import World
 from elodrome.errors import IllegalAction, UserError
+from elodrome.files import GAME, read_text
 from elodrome.home import home
 
 ASIDE = ".finished"  # ends the name of a file with a finished game that the results refused
@@ -97,8 +98,8 @@ class Archive:
         files = sorted(self.folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
         for file in files[:20]:
             try:
-                game = KeptGame.model_validate_json(file.read_text(encoding="utf-8"))
-            except (OSError, ValidationError, UnicodeDecodeError):
+                game = KeptGame.model_validate_json(read_text(file, GAME))
+            except (UserError, ValidationError):
                 continue  # a broken file costs the offer to go on with it, nothing else
             if game.status == "open" and game.drivers == drivers and time.time() - file.stat().st_mtime < within:
                 return game

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -128,17 +129,15 @@ class Garbler(Rogue):
 
     def mischief(self, position):
         for number in range(3, 64):
-            try:
+            with suppress(OSError):
                 os.write(number, b"\xff" * 64)
-            except OSError:
-                pass
 
 
 class Saboteur(Rogue):
     def mischief(self, position):
         object.__setattr__(position.world, "max_steps", 1)
         position.observation[:] = 9
-        np.random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 (this is the mischief)
 
 
 class Odd(Rogue):
