@@ -1,10 +1,10 @@
 """Endings of Connect Four that searching agents misplay, of those solved by alpha-beta; and the searches' speed there.
 
-    python benchmarks/endings.py [AGENT ...] [--count 1000] [--empty 12] [--json]
+    python benchmarks/endings.py [AGENT ...] [--count 1000] [--empty 12] [--no-speed]
 
 The endings come from random play: at most ``--empty`` squares are empty, no win stands open, some move gives value
-away; one half of them is drawn, one half won. Speed: simulations asked for per second of all cores on positions ``PLIES``
-plies into games, far from any end, with a trivial evaluator in compiled code and with the shipped network: median of
+away; one half of them is drawn, one half won. Speed: simulations asked for per second of all cores, ``PLIES`` plies
+into games, far from any end, with a trivial evaluator in compiled code and with the shipped network: median of
 repeats that take turns.
 """
 

@@ -31,8 +31,9 @@ class SearchConfig(Config):
     """simulations: per move; 0 plays by the network's policy alone. c: exploration in PUCT, on returns scaled to
     [0, 1]. fpu: how much less than its parent an untried action is expected to return. solver: whether proofs are
     backed up. endgame: a leaf is solved by alpha-beta, and not judged, where at most so many plies can follow before
-    the world's longest game ends (two seats, with ``solver``). gumbel: Gumbel root selection with sequential halving over ``considered`` actions, instead of PUCT, with
-    sigma(q) = (c_visit + max N) c_scale q. alpha, noise: Dirichlet noise at the root in self-play (PUCT only)."""
+    the world's longest game ends (two seats, with ``solver``). gumbel: Gumbel root selection with sequential halving
+    over ``considered`` actions, instead of PUCT, with sigma(q) = (c_visit + max N) c_scale q. alpha, noise: Dirichlet
+    noise at the root in self-play (PUCT only)."""
 
     simulations: int = Field(64, ge=0, le=1_000_000)
     c: float = Field(1.25, ge=0.0)

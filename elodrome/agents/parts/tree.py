@@ -216,24 +216,25 @@ def descend(
                     seats[found] = rules[1](state)
                     waiting = seats[found] >= 0 and plies[b] + depth < limit
                 game.depth = depth
-                worth, follow = 0.0, limit - plies[b] - depth
-                if waiting and follow <= numbers[ENDGAME]:
+                gain: Any = 0.0
+                follow = limit - plies[b] - depth
+                if waiting and not latent and follow <= numbers[ENDGAME]:
                     quota[0] = POSITIONS
                     for w in range(state.size):
                         ahead[0, w] = state[w]
-                    worth = solved(rules, ahead, allowed, rewards, quota, 0, follow, -top, top)
-                    worth = worth if seats[found] == 0 else -worth
+                    gain = solved(rules, ahead, allowed, rewards, quota, 0, follow, -top, top)
+                    gain = gain if seats[found] == 0 else -gain
                     waiting = quota[0] < 0
                 if not waiting:  # the end of the game, or as good as that: a proven leaf
                     edge.child = game.nodes
                     last = nodes[game.nodes]
                     game.nodes += 1
-                    last.size, last.visits, last.value, last.proven = 0, 1, worth, 1
-                    last.least = worth
+                    last.size, last.visits, last.value, last.proven = 0, 1, gain, 1
+                    last.least = gain
                     for i in range(depth):
                         last.least += edges[path[i].edge].reward
                     last.most = last.least
-                    back_up(nodes, edges, path, games, b, worth, numbers[DISCOUNT], solver, top)
+                    back_up(nodes, edges, path, games, b, gain, numbers[DISCOUNT], solver, top)
                 break
         if waiting:
             leaf.game, leaf.node = b, game.nodes
