@@ -38,7 +38,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
     """The error for a name that is not on the list."""
-    return UserError(f"unknown {what} {name!r}{nearest(name, choices)}")
+    return UserError(f"unknown {what} {shown(name, 120)}{nearest(name[:120], choices)}")
 
 
 def shown(value: object, most: int = 60) -> str:
