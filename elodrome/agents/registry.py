@@ -21,7 +21,7 @@ from elodrome.agents.agent import About, Agent, Config, Learner, Task
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, World
 from elodrome.envs.registry import parse_options
-from elodrome.errors import BrokenAgent, UserError, nearest, unknown
+from elodrome.errors import BrokenAgent, BrokenWorld, UserError, nearest, unknown
 from elodrome.plugins import broken, discover, load_file
 
 GROUP = "elodrome.agents"
@@ -119,6 +119,8 @@ def kinds() -> tuple[dict[str, Kind], dict[str, str]]:
 def _state_count(world: Game) -> int | None:
     try:
         return enumerate_world(world, ENUMERABLE).size
+    except BrokenWorld:  # its rules must not run: that is the reason, not its size
+        raise
     except UserError:
         return None
 
