@@ -49,7 +49,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
     """The error for a name that is not on the list."""
-    return UserError(f"unknown {what} {name!r}{nearest(name, choices)}")
+    return UserError(f"unknown {what} {shown(name, 120)}{nearest(name[:120], choices)}")
 
 
 class Diverged(UserError):
@@ -107,8 +107,8 @@ def place(error: BaseException) -> str:
 
 @contextmanager
 def blamed(who: str, kind: type[UserError] = BrokenAgent) -> Iterator[None]:
-    """Run code of a stranger. Raises ``kind`` that begins with ``who`` for whatever it raises (``sys.exit`` too) but our
-    own errors and Ctrl-C."""
+    """Run code of a stranger. Raises ``kind`` that begins with ``who`` for whatever it raises (``sys.exit`` too) but
+    our own errors and Ctrl-C."""
     try:
         yield
     except (UserError, KeyboardInterrupt):

@@ -21,7 +21,7 @@ from elodrome.agents.parts.shared import ProcessGuard, WorldGuard
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent, make_learner, parse_spec
 from elodrome.envs.game import World
-from elodrome.errors import BrokenAgent, UserError, shown, told
+from elodrome.errors import BrokenAgent, shown, told
 from elodrome.seeding import streams
 
 SIDE = 2  # reports on each side of a break in training that must bring new weights

@@ -22,7 +22,7 @@ from elodrome.agents.agent import About, Agent, Config, Learner, Task
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, World
 from elodrome.envs.registry import parse_options
-from elodrome.errors import BrokenAgent, UserError, blamed, nearest, shown, told, unknown
+from elodrome.errors import BrokenAgent, BrokenWorld, UserError, blamed, nearest, shown, told, unknown
 from elodrome.plugins import broken, discover, load_file
 
 GROUP = "elodrome.agents"
@@ -118,6 +118,8 @@ def kinds() -> tuple[dict[str, Kind], dict[str, str]]:
 def _state_count(world: Game) -> int | None:
     try:
         return enumerate_world(world, ENUMERABLE).size
+    except BrokenWorld:  # its rules must not run: that is the reason, not its size
+        raise
     except UserError:
         return None
 

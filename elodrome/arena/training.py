@@ -42,7 +42,7 @@ from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
 from elodrome.arena.examination import Examiner
 from elodrome.envs.game import World
-from elodrome.errors import Diverged, UserError
+from elodrome.errors import BrokenAgent, Diverged, UserError
 from elodrome.files import CURVE, read_json, read_text
 
 CURVES = "learning.jsonl"

@@ -182,7 +182,7 @@ class Cell:
         return words[-1] if words else (ending or "closed its channel") + self._dumped()
 
     def _dumped(self) -> str:
-        """`` (FILE, line N, in NAME)``, the innermost frame of its last dump that is not ours or Python's; or nothing."""
+        """`` (FILE, line N, in NAME)``: its last dump's innermost frame that is not ours or Python's; or nothing."""
         self.dump.seek(0)
         frames = _FRAME.finditer(self.dump.read(TAIL).decode("utf-8", "replace"))
         theirs = (f for f in frames if not f["file"].startswith((_HOME, sys.prefix, sys.base_prefix, "<")))

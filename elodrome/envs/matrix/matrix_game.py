@@ -128,7 +128,7 @@ def matrix_game(
         raise UserError(f"action_names={shown(action_names)} is not a list of texts, one for each action")
     names = tuple(action_names or ())
     if names and len(names) != max(counts):
-        raise UserError(f"action_names: {len(names)} names for {max(counts)} actions")
+        raise UserError(f"action_names: {len(names)} action names for {max(counts)} actions")
     if id is None:
         id = "matrix_game:payoffs=" + json.dumps(_plain(table), separators=(",", ":"))
         id += f",rounds={rounds}" if rounds > 1 else ""
