@@ -150,7 +150,8 @@ def test_markup_and_escapes_are_shown_and_not_obeyed(elodrome, tmp_path) -> None
         "    def choose(self, p): raise RuntimeError('[/b] \\x1b[2J \\u202e $x_{$ \\ud800')\n"
     )
     code, out, err = elodrome("match", "tic_tac_toe", f"{agent}:A", "random", "--games", "2")
-    assert (code, err) == (0, "")
+    assert code == 1
+    assert err.endswith("crashed or ran out of time in all of its 2 games\n")
     assert r"[/b] \x1b[2J \u202e $x_{$ \ud800" in out
     code, out, _ = elodrome("ladder", "--env", "tic_tac_toe", "--json")
     assert r"\x1b[2J" in json.loads(out)["rows"][-1]["reasons"].popitem()[0]

@@ -216,7 +216,7 @@ def test_exit_code_1_where_an_agent_always_crashed(elodrome, tmp_path: Path, age
     code, out, err = elodrome("match", "tic_tac_toe", f"{agents}:Crashing", "random", "--games", 4)
     assert (code, err.count("\n")) == (1, 1)
     assert "Crashing crashed or ran out of time in all of its 4 games" in err
-    assert "out of ideas (4 x)" in out
+    assert "out of ideas (agents.py, line 17) (4 x)" in out
     assert elodrome("match", "tic_tac_toe", f"{agents}:Illegal", "random", "--games", 4)[0] == 0
     command = ("tournament", "run", "--env", "tic_tac_toe", "--games", 2, "--workers", 1)
     code, _, err = elodrome(*command, "--agents", f"random,{agents}:Crashing,{agents}:First", "--out", tmp_path / "out")

@@ -302,7 +302,7 @@ def test_the_whole_group_ends_though_it_ignores_sigterm(fake, tmp_path: Path) ->
 
 def test_an_agent_that_is_dropped_leaves_no_process(fake, tmp_path: Path) -> None:
     agent = make_agent(fake("stubborn"), make_env("go:size=5"))
-    engine_pid = agent._idle[0]._process.pid  # type: ignore[attr-defined]
+    engine_pid = agent._idle[0]._program.pid  # type: ignore[attr-defined]
     del agent
     assert gone(engine_pid)
     assert gone(int((tmp_path / "child").read_text()))

@@ -141,7 +141,7 @@ def test_a_failing_agent_is_an_error_and_the_board_stays(tmp_path: Path) -> None
     script(
         server,
         """
-        genmove b -> ? ValueError: two lines
+        genmove b -> ? ValueError: two lines (odd.py, line 4)
         play b a1 -> =
         genmove b -> = resign
         genmove w -> = resign

@@ -223,12 +223,12 @@ def test_three_thousand_moves(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"cannot read .*none\.sgf: No such file"):
         read_sgf(tmp_path / "none.sgf")
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match="a folder, not a file"):
         read_sgf(tmp_path)
     (tmp_path / "binary.sgf").write_bytes(bytes(range(256)))
     with pytest.raises(UserError, match=r"binary\.sgf: the game has no nodes"):
         read_sgf(tmp_path / "binary.sgf")
-    monkeypatch.setattr("elodrome.arena.sgf.LARGEST", 10)
+    monkeypatch.setattr("elodrome.arena.sgf.GAME", 10)
     with pytest.raises(UserError, match="larger than"):
         read(tmp_path, "(;SZ[5];B[aa])")
     (tmp_path / "taken").write_text("")

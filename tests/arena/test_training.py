@@ -77,7 +77,7 @@ def test_examinations_on_the_way_are_the_same_after_a_stop(world, tmp_path: Path
     assert scores[0].keys() == {"score/random"}
     assert scores[-1].keys() == {"score/random", "score/best", "promoted"}
     seed = derive(0, "examination", 4000)
-    tally = play_match(world, str(resumed.folder), "random", 40, seed=seed, opening=4).tally()
+    tally = play_match(world, f"{PLUGIN}:saved={resumed.folder}", "random", 40, seed=seed, opening=4).tally()
     assert scores[-1]["score/random"] == (tally["wins"] + tally["draws"] / 2) / 40
     assert sorted(p.name for p in (tmp_path / "b" / "kept").iterdir()) == ["2000", "4000"]
 
@@ -109,8 +109,8 @@ def test_a_loss_that_is_no_number_stops_with_step_and_reason(world, tmp_path: Pa
 
 def test_a_curve_cut_short_by_a_kill_is_read_up_to_the_cut(tmp_path: Path) -> None:
     file = tmp_path / CURVES
-    file.write_text(json.dumps({"step": 1}) + "\n" + '{"step": 2, "sec')
-    assert read_curve(file) == [{"step": 1}]
+    file.write_text(json.dumps({"step": 1, "seconds": 0.5}) + "\n" + '{"step": 2, "sec')
+    assert read_curve(file) == [{"step": 1, "seconds": 0.5}]
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
@@ -174,7 +174,7 @@ def test_the_first_report_can_be_played_and_resumed(world, tmp_path: Path) -> No
     with pytest.raises(MemoryError):
         train(PLUGIN, world, steps=1000, out=out, on_progress=die, tensorboard=False)
     assert read_card(out).steps == load_checkpoint(out)[0] == 200
-    assert len(play_match(world, str(out), "random", 4).records) == 4
+    assert len(play_match(world, f"{PLUGIN}:saved={out}", "random", 4).records) == 4
     unbroken = train(PLUGIN, world, steps=1000, out=tmp_path / "whole", tensorboard=False)
     train(PLUGIN, world, steps=1000, out=out, resume=True, tensorboard=False)
     assert (out / WEIGHTS).read_bytes() == (unbroken.folder / WEIGHTS).read_bytes()
@@ -241,7 +241,7 @@ def test_settings_that_are_no_finite_number_are_refused(
         main()
     assert stopped.value.code == 2
     (message,) = capsys.readouterr().err.splitlines()
-    assert f"{kind}: {setting}=" in message
+    assert setting in message
     assert "number" in message
     assert not out.exists()
 
@@ -287,7 +287,7 @@ def test_a_broken_run_file_or_checkpoint_is_named(world, tmp_path: Path) -> None
     with pytest.raises(BrokenAgent, match=r"checkpoint\.safetensors: does not fit this learner"):
         train(PLUGIN, world, steps=20, out=tmp_path / "a", resume=True, tensorboard=False)
     (tmp_path / "a" / "run.json").write_text("[]")
-    with pytest.raises(BrokenAgent, match=r"run\.json: not the settings of a run"):
+    with pytest.raises(UserError, match=r"run\.json: no JSON object"):
         train(PLUGIN, world, steps=20, out=tmp_path / "a", resume=True, tensorboard=False)
 
 

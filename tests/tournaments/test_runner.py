@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from elodrome.agents.isolation.isolated import Isolation
 from elodrome.arena.record import GameRecord, Unplayed
 from elodrome.arena.store import Store
 from elodrome.envs.registry import make_env
@@ -21,6 +22,8 @@ from elodrome.tournaments.ratings import leaderboard
 from elodrome.tournaments.report import Section, build_report
 from elodrome.tournaments.runner import Interrupted, TournamentConfig, TournamentResult, run_tournament
 from elodrome.tournaments.schedule import UNIT
+
+OPEN = Isolation(isolate=False)  # the workers themselves are what dies here
 
 AGENTS = '''
 import os, signal, time
@@ -104,7 +107,7 @@ def test_one_and_two_workers_give_the_same_results(tmp_path: Path, agents: Calla
     for first, second in zip(one.records, two.records, strict=True):
         assert first.model_dump() == second.model_dump()
     crashes = [r for r in one.records if "Crashing" in r.agents]
-    assert {(r.termination, r.reason) for r in crashes} == {("crash", "ValueError: out of ideas")}
+    assert {(r.termination, r.reason) for r in crashes} == {("crash", "ValueError: out of ideas (agents.py, line 25)")}
     assert all(r.agents[r.culprit or 0] == "Crashing" for r in crashes)
 
 
@@ -231,7 +234,7 @@ def test_games_of_a_worker_that_dies_or_falls_silent_go_to_another(
     tmp_path: Path, agents: Callable[..., tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "SILENCE", 2.5)
-    setting = config(agents("DiesOnce", "FallsSilent"), games=2 * UNIT)
+    setting = config(agents("DiesOnce", "FallsSilent"), games=2 * UNIT, isolation=OPEN)
     result = run_tournament(setting, tmp_path / "out", workers=2)
     assert (tmp_path / "died").exists()
     assert (tmp_path / "silent").exists()
@@ -244,7 +247,7 @@ def test_a_game_that_kills_every_worker_is_given_up_and_the_others_go_on(
     tmp_path: Path, agents: Callable[..., tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "ATTEMPTS", 2)
-    setting = config(agents("random", "FirstLegal", "Dies"), games=4, format="gauntlet")
+    setting = config(agents("random", "FirstLegal", "Dies"), games=4, format="gauntlet", isolation=OPEN)
     result = run_tournament(setting, tmp_path / "out", workers=2)
     assert {r.agents for r in result.records} == {("FirstLegal", "random"), ("random", "FirstLegal")}
     assert result.kept == 4

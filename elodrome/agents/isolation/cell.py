@@ -37,10 +37,11 @@ Trouble = tuple[str, str]  # a kind of failure, and the reason
 
 def _problem(answer: Any) -> Trouble | None:
     """What stands in the way of an answer's being a word, or None."""
-    if isinstance(answer, BaseException):
-        return "time-out" if isinstance(answer, TimeoutError) else "crash", told(answer)
-    if isinstance(answer, (bool, np.bool_)) or not isinstance(answer, (int, np.integer)):
-        return "illegal", f"answered {shown(answer)} ({type(answer).__name__}), not an action"
+    kind = type(answer)  # what an answer says of its own class is its own affair
+    if issubclass(kind, BaseException):
+        return "time-out" if issubclass(kind, TimeoutError) else "crash", told(answer)
+    if kind is not int and not (issubclass(kind, np.integer) and kind.__module__ == "numpy"):
+        return "illegal", f"answered {shown(answer)} ({kind.__name__}), not an action"
     if not -(1 << 62) < answer < 1 << 62:
         return "illegal", "answered a number of more than 62 bits, not an action"
     return None
@@ -53,6 +54,7 @@ class _Cell:
         self.agent, self.world, self.board = agent, world, board
         self.one_by_one = type(agent).act is Agent.act
         self.unforgotten: Trouble | None = None  # what its forget raised
+        self.process = os.getpid()
 
     def act(self, positions: Positions) -> dict[str, Trouble]:
         """Answer on the board; what is no action by the position's index."""
@@ -81,6 +83,9 @@ class _Cell:
             raise
         except BaseException as error:  # sys.exit, too
             return error
+        finally:
+            if os.getpid() != self.process:  # a child of the agent's, which has no business here
+                os._exit(1)
 
     def _note(self, i: int, answer: Any) -> tuple[str, Trouble] | None:
         trouble = _problem(answer)
@@ -126,10 +131,10 @@ def _load(channel: socket.socket, spec: str, env: str) -> tuple[Agent, World]:
         one_by_one = type(agent).act is Agent.act
         ready = {"stateful": bool(agent.stateful), "lanes": lanes, "one_by_one": one_by_one}
     except UserError as error:
-        send(channel, {"refused": told(error, REMARK), "broken": isinstance(error, BrokenAgent)})
+        send(channel, {"refused": told(error, REMARK), "kind": type(error).__name__})
         sys.exit(1)
     except BaseException as error:
-        send(channel, {"refused": f"agent {spec!r} fails to load: {told(error)}", "broken": True})
+        send(channel, {"refused": f"agent {spec!r} fails to load: {told(error)}", "kind": "BrokenAgent"})
         sys.exit(1)
     send(channel, ready)
     return agent, world

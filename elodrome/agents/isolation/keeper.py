@@ -22,7 +22,7 @@ from elodrome.agents.agent import Config, Failure, Positions
 from elodrome.agents.isolation.cell import SHARED
 from elodrome.agents.isolation.process import Program
 from elodrome.agents.isolation.wire import Garbled, receive, send
-from elodrome.errors import BrokenAgent, UserError
+from elodrome.errors import BrokenAgent, NotThere, UserError
 
 FLOOD = 16 << 20  # bytes that an agent may print between two answers
 SHOWN = 1 << 16  # bytes of what it prints that are passed on
@@ -90,7 +90,8 @@ class Cell:
             raise BrokenAgent(f"agent {spec!r} does not load: {error}") from None
         if "refused" in ready:
             self.close()
-            raise (BrokenAgent if ready.get("broken") else UserError)(str(ready["refused"])[:2000])
+            kinds = {kind.__name__: kind for kind in (BrokenAgent, NotThere)}
+            raise kinds.get(str(ready.get("kind")), UserError)(str(ready["refused"])[:2000])
         self.stateful, self.one_by_one = ready.get("stateful") is True, ready.get("one_by_one") is True
         lanes = ready.get("lanes")
         self.lanes = lanes if isinstance(lanes, int) and lanes > 0 else 1

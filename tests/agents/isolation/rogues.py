@@ -51,7 +51,7 @@ class Sleep(Rogue):
 
 class Lock(Rogue):
     def mischief(self, position):
-        ctypes.PyDLL(None).sleep(1000)  # C code that keeps the interpreter lock
+        ctypes.PyDLL(None).usleep(ctypes.c_uint(10**9))  # C code that keeps the interpreter lock
 
 
 class Segfault(Rogue):
@@ -81,7 +81,7 @@ class Nibbler(Rogue):
         for _ in range(8):
             if not os.fork():
                 kept = np.ones(100 << 20, np.uint8)
-                time.sleep(1000 + kept[0])
+                time.sleep(1000 + int(kept[0]))
         time.sleep(1000)
 
 
@@ -125,12 +125,13 @@ class Flood(Rogue):
 
 
 class Garbler(Rogue):
-    """Writes to every file that it finds open."""
+    """Writes to every file that it finds open, and waits."""
 
     def mischief(self, position):
         for number in range(3, 64):
             with suppress(OSError):
                 os.write(number, b"\xff" * 64)
+        time.sleep(1000)
 
 
 class Saboteur(Rogue):
@@ -173,7 +174,7 @@ class Hanging(Agent):
         return [int(p.rng.choice(p.legal_actions)) for p in positions]
 
 
-class Stubborn(Agent):
+class Stubborn(Fair):
     """Does not load."""
 
     def __init__(self, world, config=None):
