@@ -16,24 +16,13 @@ from elodrome.envs.engine import FLOAT_ROWS, MASKS, REAL_ROWS, ROWS
 from elodrome.envs.intrinsics import function_at
 from elodrome.envs.signatures import FLOATS, I8, WORDS
 
-# first: its first edge; size: number of edges; seat: that acts. visits, mean: of the node itself and of its open edges,
-# the return of the mover. least, most: between them lies, proven, what seat 0 gets from the root on; proven: they are
-# one. value: expected return of seat 0, the mean within these bounds.
+# first: its first edge; size: number of edges; value: mean return of seat 0; seat: that acts.
 NODE = np.dtype(
-    [
-        *(("mean", "f8"), ("first", "i4"), ("size", "i4"), ("visits", "i4"), ("value", "f4")),
-        *(("least", "f4"), ("most", "f4"), ("seat", "u1"), ("proven", "u1")),
-    ],
-    align=True,
+    [("first", "i4"), ("size", "i4"), ("visits", "i4"), ("value", "f4"), ("seat", "u1"), ("proven", "u1")], align=True
 )
-# mean: return of the mover; child: its node or -1; reward: of seat 0; shut: proven to be worth no more to the mover
-# than what the node is proven to be worth, so that nothing is left to find out there.
+# mean: return of the mover; child: its node or -1; reward: of seat 0.
 EDGE = np.dtype(
-    [
-        *(("prior", "f4"), ("visits", "i4"), ("mean", "f4"), ("child", "i4"), ("action", "i4"), ("reward", "f4")),
-        ("shut", "u1"),
-    ],
-    align=True,
+    [("prior", "f4"), ("visits", "i4"), ("mean", "f4"), ("child", "i4"), ("action", "i4"), ("reward", "f4")], align=True
 )
 # nodes, edges: used; done: simulations made; depth: of the pending path; low, high: least and greatest return seen;
 # raw: the network's value of the root, for its mover.
@@ -63,7 +52,5 @@ LEAVES = types.Tuple((_records(LEAF, 1), WORDS, ROWS, MASKS, FLOAT_ROWS))
 EVALUATE = types.void(I8, FLOAT_ROWS, MASKS, WORDS, ROWS, FLOAT_ROWS, FLOATS)
 evaluator_at = function_at(EVALUATE)
 
-# Numbers of a search: see ``search.SearchConfig``; TOP: the greatest return there is; CONSIDERED: 0 for PUCT at the
-# root; ENDGAME: -1 where nothing is to be solved.
-SIMULATIONS, C, FPU, DISCOUNT, SOLVER, TOP, C_VISIT, C_SCALE, ALPHA, NOISE, CONSIDERED, ENDGAME = range(12)
-TIE = 1e-6  # what rounding may do to a proven return
+# Numbers of a search: see ``search.SearchConfig``; TOP: the greatest return there is.
+SIMULATIONS, C, FPU, DISCOUNT, SOLVER, TOP, C_VISIT, C_SCALE, ALPHA, NOISE = range(10)

@@ -5,37 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import from_dtype, types
+from numba import types
 
-from elodrome.agents.parts.records import (
-    ALPHA,
-    C_SCALE,
-    C_VISIT,
-    CONSIDERED,
-    EDGES,
-    NODE,
-    NODES,
-    NOISE,
-    TIE,
-    TOP,
-    TREE,
-)
+from elodrome.agents.parts.records import ALPHA, C_SCALE, C_VISIT, EDGES, NODES, NOISE, SOLVER, TREE
 from elodrome.envs.engine import GOLDEN, REAL_ROWS, STREAMS, U8, below, mix, unit
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row
 from elodrome.envs.signatures import FLOATS, I8, REALS, WORDS
 
 F8 = types.float64
+TIE = 1e-6
 
 
 @compiled(F8(EDGES, I8, I8, F8), _nrt=False)
 def mixed_value(edges: Any, first: int, last: int, raw: float) -> float:
-    """v_mix: the network's value and the returns of visited open edges, weighed by prior (Danihelka et al. 2022, eq.
-    33)."""
+    """v_mix: the network's value and the visited actions' returns, weighed by prior (Danihelka et al. 2022, eq. 33)."""
     total, mass, weighed = 0, 0.0, 0.0
     for e in range(first, last):
         edge = edges[e]
-        if edge.visits > 0 and not edge.shut:
+        if edge.visits > 0:
             total += edge.visits
             mass += edge.prior
             weighed += edge.prior * edge.mean
@@ -60,8 +48,7 @@ def improved_logits(
     """ln P + sigma(completed Q) of every edge, into out [edges] (Danihelka et al. 2022, eq. 10 and 11)."""
     most = 0
     for e in range(first, last):
-        if not edges[e].shut:
-            most = max(most, edges[e].visits)
+        most = max(most, edges[e].visits)
     sigma = (c_visit + most) * c_scale
     completed = mixed_value(edges, first, last, raw)
     for e in range(first, last):
@@ -69,51 +56,43 @@ def improved_logits(
         out[e - first] = logits[e - first] + sigma * (q - low) * scale
 
 
-@compiled(I8(I8, I8, I8), _nrt=False)
-def wanted(considered: int, budget: int, made: int) -> int:
-    """The visits so far of the action to try next, when ``made`` of ``budget`` simulations are made and ``considered``
-    actions compete: sequential halving (Karnin et al. 2013) as mctx unrolls it."""
-    rounds = 1
-    while 1 << rounds < considered:
-        rounds += 1
-    visits, rest = 0, considered
-    while True:
-        each = max(1, budget // (rounds * rest))
-        if made < each * rest:
-            return visits + made // rest
-        made -= each * rest
-        visits += each
-        rest = max(2, rest // 2) if considered > 1 else 1
-
-
-@compiled(I8(EDGES, from_dtype(NODE), I8, REALS, FLOATS, REALS, F8, F8), _nrt=False)
+@compiled(I8(EDGES, I8, I8, F8, REALS, FLOATS, I8, F8, F8, F8, F8, REALS), _nrt=False)
 def gumbel_root(
-    edges: Any, root: Any, left: int, logits: Any, gumbel: Any, numbers: Any, low: float, scale: float
+    edges: Any,
+    first: int,
+    last: int,
+    raw: float,
+    logits: Any,
+    gumbel: Any,
+    wanted: int,
+    low: float,
+    scale: float,
+    c_visit: float,
+    c_scale: float,
+    scratch: Any,
 ) -> int:
-    """Sequential halving at the root: the best by g + ln P + sigma(Q) of the actions that have the visits wanted.
-
-    Only open edges compete, as if the others had never been there: the plan is that for their number, their visits and
-    the ``left`` simulations. Where one was shut, nobody may have the visits wanted; the nearest below catch up.
-    """
-    first, last = root.first, root.first + root.size
-    most, competing = 0, 0
+    """Sequential halving at the root: the best of the actions that have ``wanted`` visits, by g + ln P + sigma(Q)."""
+    most = 0
     for e in range(first, last):
-        if not edges[e].shut:
-            competing += 1
-            most = max(most, edges[e].visits)
-    made = root.visits - 1
-    limit = wanted(min(competing, int(numbers[CONSIDERED])), made + left, made)
-    sigma = (numbers[C_VISIT] + most) * numbers[C_SCALE] * scale
-    nearest, best, chosen = -1, -np.inf, first
+        most = max(most, edges[e].visits)
+    sigma = (c_visit + most) * c_scale * scale
+    best, chosen = -np.inf, -1
     for e in range(first, last):
         edge = edges[e]
-        if edge.shut or edge.visits > limit or edge.visits < nearest:
-            continue
-        score = logits[e - first] + gumbel[e - first]
-        if edge.visits > 0:  # where none was tried, the completed Q is the same for all
-            score += sigma * (edge.mean - low)
-        if edge.visits > nearest or score > best:
-            nearest, best, chosen = edge.visits, score, e
+        if edge.visits == wanted:
+            score = logits[e - first] + gumbel[e - first]
+            if wanted > 0:  # where none was tried, the completed Q is the same for all
+                score += sigma * (edge.mean - low)
+            if score > best:
+                best, chosen = score, e
+    if chosen >= 0:
+        return chosen
+    improved_logits(edges, first, last, raw, logits, low, scale, c_visit, c_scale, scratch)
+    chosen = first
+    for e in range(first, last):
+        score = scratch[e - first] + gumbel[e - first]
+        if score > best:
+            best, chosen = score, e
     return chosen
 
 
@@ -160,26 +139,18 @@ def ready_root(nodes: Any, edges: Any, logits: Any, numbers: Any, streams: Any, 
         logits[e - begin] = np.log(max(edges[e].prior, 1e-30))
 
 
-@compiled(types.boolean(NODES, EDGES, I8, I8), _nrt=False)
-def keeps(nodes: Any, edges: Any, at: int, e: int) -> bool:
-    """Whether the mover at a node is proven to get by this edge all that it is proven to get there."""
-    if edges[e].child < 0:
-        return False
-    node, child = nodes[at], nodes[edges[e].child]
-    return child.least >= node.least - TIE if node.seat == 0 else child.most <= node.most + TIE
-
-
-@compiled(types.void(TREE, REALS, STREAMS, REALS, REAL_ROWS, REALS, WORDS), _nrt=False)
-def conclude(tree: Any, numbers: Any, streams: Any, scratch: Any, policy: Any, values: Any, choices: Any) -> None:
+@compiled(types.void(TREE, REALS, I8, STREAMS, REALS, REAL_ROWS, REALS, WORDS), _nrt=False)
+def conclude(
+    tree: Any, numbers: Any, considered: int, streams: Any, scratch: Any, policy: Any, values: Any, choices: Any
+) -> None:
     """What the searches found: policy [B, A], value [B] of the seat to act, the action to play [B].
 
-    PUCT: the share of visits, and the most visited action. Gumbel: the improved policy softmax(ln P + sigma(completed
-    Q)), and of the most visited actions the best by g + ln P + sigma(Q). All this of the open edges alone; or, where
-    what is proven is no less than what the best of these is expected to return, or where nothing is open, of those
-    that are proven to get it. Ties are broken at random.
+    PUCT (considered = 0): the share of visits, and the most visited action. Gumbel: the improved policy
+    softmax(ln P + sigma(completed Q)), and of the most visited actions the best by g + ln P + sigma(Q). A proven best
+    action outranks both, a proven worse one is out; ties are broken at random.
     """
     nodes_, edges_, _paths, games, logits_, gumbels_ = tree
-    gumbels = numbers[CONSIDERED] > 0.0
+    solver = numbers[SOLVER] > 0.0
     for b in range(policy.shape[0]):
         nodes, edges, game, gumbel = row(nodes_, b), row(edges_, b), games[b], row(gumbels_, b)
         root = nodes[0]
@@ -187,6 +158,16 @@ def conclude(tree: Any, numbers: Any, streams: Any, scratch: Any, policy: Any, v
         values[b] = root.value if root.seat == 0 else -root.value
         low = game.low if game.low <= game.high else 0.0
         scale = 1.0 / (game.high - low) if game.high > low else 1.0
+        known, hope, most, total = -np.inf, -np.inf, -1, 0
+        for e in range(begin, end):
+            edge = edges[e]
+            if solver and edge.child >= 0 and nodes[edge.child].proven:
+                known = max(known, edge.mean)
+            else:
+                total += edge.visits
+                if edge.visits > most:
+                    most, hope = edge.visits, edge.mean
+        sure = known > -np.inf and (root.proven or known >= hope)
         improved_logits(
             edges,
             begin,
@@ -199,29 +180,19 @@ def conclude(tree: Any, numbers: Any, streams: Any, scratch: Any, policy: Any, v
             numbers[C_SCALE],
             scratch,
         )
-        most, best, hope, total = -1, -np.inf, -np.inf, 0
-        for e in range(begin, end):
-            edge = edges[e]
-            score = scratch[e - begin] + gumbel[e - begin] if gumbels else np.float64(edge.mean)
-            if not edge.shut:
-                total += edge.visits
-                if edge.visits > most or (edge.visits == most and score > best):
-                    most, best, hope = edge.visits, score, edge.mean if edge.visits > 0 else root.mean
-        known = root.least if root.seat == 0 else -root.most
-        sure = root.proven or (known > -numbers[TOP] and known >= hope)
         peak = -np.inf
         for e in range(begin, end):
-            if keeps(nodes, edges, 0, e) if sure else not edges[e].shut:
-                peak = max(peak, scratch[e - begin])
+            peak = max(peak, scratch[e - begin])
         for a in range(policy.shape[1]):
             policy[b, a] = 0.0
         mass, best, most, ties = 0.0, -np.inf, -1, 0
         for e in range(begin, end):
             edge = edges[e]
-            if not (keeps(nodes, edges, 0, e) if sure else not edge.shut):
+            certain = solver and edge.child >= 0 and nodes[edge.child].proven
+            if certain != sure or (certain and edge.mean < known - TIE):
                 continue
             score = 0.0
-            if gumbels:
+            if considered > 0:
                 weight = np.exp(scratch[e - begin] - peak)
                 score = scratch[e - begin] + gumbel[e - begin]
             else:
@@ -280,6 +251,5 @@ def advance(tree: Any, actions: Any, places: Any, numbers: Any, streams: Any) ->
                 end += 1
             nodes[places[i]] = nodes[i]
             nodes[places[i]].first = begin
-        # Shut edges no longer count among the root's visits, but their nodes take room.
-        game.nodes, game.edges, game.done = count, end, max(nodes[0].visits, count) - 1
+        game.nodes, game.edges, game.done = count, end, nodes[0].visits - 1
         ready_root(nodes, edges, row(logits_, b), numbers, streams, b)

@@ -11,10 +11,12 @@ with network calls of one position: 400 simulations with the nets that ship take
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from elodrome.agents.agent import Config, Ints
@@ -24,22 +26,19 @@ from elodrome.envs.intrinsics import address_of
 from elodrome.envs.table import thread_pool
 from elodrome.seeding import U64, mix64
 
-INFINITE = 2.0**100
+INFINITE = 1e30
 
 
 class SearchConfig(Config):
     """simulations: per move; 0 plays by the network's policy alone. c: exploration in PUCT, on returns scaled to
     [0, 1]. fpu: how much less than its parent an untried action is expected to return. solver: whether proofs are
-    backed up. endgame: a leaf is solved by alpha-beta, and not judged, where at most so many plies can follow before
-    the world's longest game ends (two seats, with ``solver``). gumbel: Gumbel root selection with sequential halving
-    over ``considered`` actions, instead of PUCT, with sigma(q) = (c_visit + max N) c_scale q. alpha, noise: Dirichlet
-    noise at the root in self-play (PUCT only)."""
+    backed up. gumbel: Gumbel root selection with sequential halving over ``considered`` actions, instead of PUCT, with
+    sigma(q) = (c_visit + max N) c_scale q. alpha, noise: Dirichlet noise at the root in self-play (PUCT only)."""
 
     simulations: int = Field(64, ge=0, le=1_000_000)
     c: float = Field(1.25, ge=0.0)
     fpu: float = Field(0.2, ge=0.0)
     solver: bool = True
-    endgame: int = Field(0, ge=0, le=100)
     gumbel: bool = False
     considered: int = Field(16, ge=1)
     c_visit: float = Field(50.0, ge=0.0)
@@ -86,6 +85,25 @@ class Found(NamedTuple):
     choices: Ints
 
 
+@lru_cache(maxsize=32)
+def halving(considered: int, simulations: int) -> npt.NDArray[np.int32]:
+    """The number of visits [considered, simulations] that the action tried at each simulation should have so far, when
+    1, 2, ... ``considered`` actions compete: sequential halving (Karnin et al. 2013) as mctx unrolls it."""
+    table = np.zeros((considered, simulations), np.int32)
+    for m in range(1, considered + 1):
+        rounds = max(1, int(np.ceil(np.log2(m))))
+        sequence: list[int] = []
+        visits = [0] * m
+        rest = m
+        while len(sequence) < simulations:
+            for _ in range(max(1, simulations // (rounds * rest))):
+                sequence += visits[:rest]
+                visits[:rest] = [v + 1 for v in visits[:rest]]
+            rest = max(2, rest // 2) if m > 1 else 1
+        table[m - 1] = sequence[:simulations]
+    return table
+
+
 class Forest:
     """The trees of up to ``games`` games, and one search after another in them. One thread at a time."""
 
@@ -109,23 +127,20 @@ class Forest:
         low, high = world.return_range
         bounded = world.players > 1
         self._span = (low, high) if bounded else (np.inf, -np.inf)
-        top = float(np.float32(high)) if bounded else INFINITE
-        considered = min(config.considered, actions) if config.gumbel else 0
+        top = high if bounded else INFINITE
         solver = config.solver and not latent and world.discount == 1.0
-        endgame = config.endgame if solver and world.players == 2 else -1
         self.numbers = np.array(
             [
                 *(simulations, config.c, config.fpu, world.discount, solver, top),
-                *(config.c_visit, config.c_scale, config.alpha, 0.0, considered, endgame),
+                *(config.c_visit, config.c_scale, config.alpha, 0.0),
             ],
             np.float64,
         )
         self.share = (1.0 / (1.0 + np.arange(simulations + 3))).astype(np.float32)
-        self.scores = np.zeros(actions)
-        self.scratch: tuple[Any, ...] = (
-            *(np.zeros(world.players), np.zeros((config.endgame + 1, words), np.int64)),
-            *(np.zeros((config.endgame + 1, actions), np.uint8), np.zeros(1, np.int64)),
-        )
+        self.schedule = np.zeros((0, 0), np.int32)
+        if config.gumbel and simulations:
+            self.schedule = halving(min(config.considered, actions), simulations)
+        self.rewards, self.scratch = np.zeros(world.players), np.zeros(actions)
         self.places = np.zeros(nodes, np.int64)
         self.restart()
 
@@ -152,7 +167,7 @@ class Forest:
         grown: Any = tuple(a[:size] for a in self.tree)
         leaves: Any = tuple(a[:size] for a in self.leaves)
         _waiting, seats, states, masks, seen = leaves
-        constants = (self.numbers, self.share, self.scratch)
+        constants = (self.numbers, self.share, self.schedule, self.rewards, self.scratch)
         found, nothing = 0, np.zeros(0, np.float32)
         if isinstance(evaluate, CompiledEvaluator):
             logits, values = np.zeros((size, self.world.actions), np.float32), np.zeros(size, np.float32)
@@ -197,7 +212,7 @@ class Forest:
 
     def _conclude(self, size: int, grown: Any, streams: U64) -> Found:
         found = Found(np.zeros((size, self.world.actions)), np.zeros(size), np.zeros(size, np.int64))
-        roots.conclude(grown, self.numbers, streams, self.scores, *found)
+        roots.conclude(grown, self.numbers, len(self.schedule), streams, self.scratch, *found)
         return found
 
 

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.parts.endgame import POSITIONS, solved
 from elodrome.agents.parts.records import (
-    CONSIDERED,
+    C_SCALE,
+    C_VISIT,
     DISCOUNT,
     EDGES,
-    ENDGAME,
     FPU,
     GAMES,
     LEAVES,
@@ -31,21 +30,20 @@ from elodrome.agents.parts.records import (
     PATH,
     SIMULATIONS,
     SOLVER,
-    TIE,
     TOP,
     TREE,
     C,
     evaluator_at,
 )
 from elodrome.agents.parts.roots import gumbel_root, ready_root
-from elodrome.envs.engine import FLOAT_ROWS, MASKS, ROWS, STREAMS
+from elodrome.envs.engine import FLOAT_ROWS, ROWS, STREAMS
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, FLOATS, I8, MAX_STEPS, REALS, WORDS, WORLD
 
 F8 = types.float64
-# Rewards of all seats; and to solve endgames: states and legal actions by ply, positions left to look at.
-SCRATCH = types.Tuple((REALS, ROWS, MASKS, WORDS))
+I4_ROWS = types.Array(types.int32, 2, "C")
+TIE = 1e-6  # what rounding may do to a proven return
 
 
 @compiled(I8(EDGES, I8, I8, F8, FLOATS, F8, F8, F8, F8), _nrt=False, forceinline=True)
@@ -55,14 +53,12 @@ def puct(
     """The edge of the largest Q + c P sqrt(N(s)) / (1 + N(s, a)) (notes 4.5.2), returns scaled to [0, 1].
 
     bonus: c sqrt(N(s)). share [.]: 1 / (1 + n). parent: mean return of the mover at the node; an action that was never
-    tried is expected to return that, less ``fpu`` (first-play urgency). Shut edges are passed over.
+    tried is expected to return that, less ``fpu`` (first-play urgency).
     """
     unseen = (parent - low) * scale - fpu
     best, chosen = -np.inf, first
     for e in range(first, last):
         edge = edges[e]
-        if edge.shut:
-            continue
         n = edge.visits
         q = (edge.mean - low) * scale if n > 0 else unseen
         score = q + bonus * edge.prior * share[n]
@@ -71,77 +67,47 @@ def puct(
     return chosen
 
 
-@compiled(I8(NODES, EDGES, I8, F8), _nrt=False)
-def narrow(nodes: Any, edges: Any, at: int, top: float) -> int:
-    """The bounds of a node, from those of its children; whether they moved.
-
-    Edges that are proven not to beat what the mover has for certain are shut, and leave the node's mean.
-    """
-    node = nodes[at]
-    mine = 1.0 if node.seat == 0 else -1.0
-    least, most = -top, -top  # what the mover gets
-    for e in range(node.first, node.first + node.size):
-        if edges[e].child < 0:
-            most = top
-            continue
-        child = nodes[edges[e].child]
-        least = max(least, child.least if node.seat == 0 else -child.most)
-        most = max(most, child.most if node.seat == 0 else -child.least)
-    for e in range(node.first, node.first + node.size):
-        edge = edges[e]
-        if edge.child >= 0 and not edge.shut:
-            child = nodes[edge.child]
-            if (child.most if node.seat == 0 else -child.least) <= least + TIE:
-                edge.shut = 1
-                rest = node.mean * node.visits - np.float64(edge.mean) * edge.visits
-                node.visits -= edge.visits
-                node.mean = rest / node.visits
-    if most <= least + TIE:
-        node.proven, most = 1, least
-    low, high = min(mine * least, mine * most), max(mine * least, mine * most)
-    moved = low > node.least or high < node.most
-    node.least, node.most = low, high
-    return moved
-
-
 @compiled(types.void(NODES, EDGES, PATH, GAMES, I8, F8, F8, I8, F8), _nrt=False)
 def back_up(
     nodes: Any, edges: Any, path: Any, games: Any, b: int, outcome: float, discount: float, solver: int, top: float
 ) -> None:
-    """Visits, means and proven bounds along game b's pending path, from its end to the root.
+    """Visits and mean returns along game b's pending path, from its end to the root; then proofs, as far as they reach.
 
     outcome: return of seat 0 from the end of the path on. The least and greatest return seen are kept up to date.
-    An edge is worth what its child is worth; where nothing is proven, that is the mean of the outcomes seen there. What
-    a proof changes counts for all visits made, up to the root: each node's mean is at all times that of its own
-    judgement and its open edges, weighed by their visits.
     """
     game = games[b]
     depth = game.depth
     before = 0.0
     for i in range(depth):
         before += edges[path[i].edge].reward
-    moved = solver and depth > 0 and nodes[edges[path[depth - 1].edge].child].proven > 0
+    sure = solver and depth > 0 and nodes[edges[path[depth - 1].edge].child].proven
     for i in range(depth - 1, -1, -1):
-        edge, at = edges[path[i].edge], path[i].node
-        node = nodes[at]
-        mine = 1.0 if node.seat == 0 else -1.0
+        edge, node = edges[path[i].edge], nodes[path[i].node]
         before -= edge.reward
         outcome = edge.reward + discount * outcome
-        game.low = min(game.low, mine * outcome)
-        game.high = max(game.high, mine * outcome)
-        old = np.float64(edge.mean) * edge.visits
+        gain = outcome if node.seat == 0 else -outcome
         edge.visits += 1
-        edge.mean = mine * (edge.reward + discount * nodes[edge.child].value)
+        edge.mean += (gain - edge.mean) / edge.visits
+        game.low = min(game.low, gain)
+        game.high = max(game.high, gain)
         node.visits += 1
-        node.mean += (np.float64(edge.mean) * edge.visits - old - node.mean) / node.visits
-        value = mine * node.mean
-        if solver:
-            moved = moved and narrow(nodes, edges, at, top) > 0
-            value = min(max(mine * node.mean, node.least - before), node.most - before)
-        node.value = value
+        node.value += (outcome - node.value) / node.visits
+        if sure:
+            edge.mean = gain
+            best = gain
+            if best < top - (before if node.seat == 0 else -before) - TIE:
+                for j in range(node.first, node.first + node.size):
+                    if edges[j].child < 0 or not nodes[edges[j].child].proven:
+                        sure = 0
+                        break
+                    best = max(best, edges[j].mean)
+            if sure:
+                node.proven = 1
+                outcome = best if node.seat == 0 else -best
+                node.value = outcome
 
 
-@compiled(I8(WORLD, TREE, LEAVES, ROWS, WORDS, REALS, FLOATS, SCRATCH, I8), _nrt=False)
+@compiled(I8(WORLD, TREE, LEAVES, ROWS, WORDS, REALS, FLOATS, I4_ROWS, REALS, REALS, I8), _nrt=False)
 def descend(
     world: Any,
     tree: Any,
@@ -150,19 +116,21 @@ def descend(
     plies: Any,
     numbers: Any,
     share: Any,
+    schedule: Any,
+    rewards: Any,
     scratch: Any,
     latent: int,
 ) -> int:
     """Walk every tree to the next position that must be evaluated; how many there are, k.
 
-    roots [B, W], plies [B]. numbers: see ``records.SIMULATIONS``. share [n]: 1 / (1 + n).
+    roots [B, W], plies [B]. numbers: see SIMULATIONS above. share [n]: 1 / (1 + n). schedule [m, simulations]: visits
+    wanted at each simulation when m actions are considered; [0, 0] for PUCT at the root.
     latent: the tree stands on a learned model and no world is stepped: every action is legal below the root.
     """
     header, _template = world
     rules = rules_of(header)
     nodes_, edges_, paths_, games, logits_, gumbels_ = tree
     waiting_, seats, states, masks, out = leaves
-    rewards, ahead, allowed, quota = scratch
     actions, seats_in_all, limit = header[ACTIONS], rewards.size, header[MAX_STEPS]
     simulations, solver, top = int(numbers[SIMULATIONS]), int(numbers[SOLVER]), numbers[TOP]
     found = 0
@@ -186,12 +154,26 @@ def descend(
             while True:
                 node = nodes[at]
                 begin, end = node.first, node.first + node.size
-                if at == 0 and numbers[CONSIDERED] > 0.0:
-                    left = simulations - game.done + 1
-                    e = gumbel_root(edges, node, left, row(logits_, b), row(gumbels_, b), numbers, low, scale)
+                if at == 0 and schedule.shape[0] > 0:
+                    wanted = schedule[min(int(node.size), schedule.shape[0]) - 1, game.done - 1]
+                    e = gumbel_root(
+                        edges,
+                        begin,
+                        end,
+                        game.raw,
+                        row(logits_, b),
+                        row(gumbels_, b),
+                        wanted,
+                        low,
+                        scale,
+                        numbers[C_VISIT],
+                        numbers[C_SCALE],
+                        scratch,
+                    )
                 else:
+                    parent = node.value if node.seat == 0 else -node.value
                     bonus = numbers[C] * np.sqrt(np.float64(node.visits))
-                    e = puct(edges, begin, end, node.mean, share, bonus, numbers[FPU], low, scale)
+                    e = puct(edges, begin, end, parent, share, bonus, numbers[FPU], low, scale)
                 edge = edges[e]
                 path[depth].edge, path[depth].node = e, at
                 depth += 1
@@ -216,25 +198,12 @@ def descend(
                     seats[found] = rules[1](state)
                     waiting = seats[found] >= 0 and plies[b] + depth < limit
                 game.depth = depth
-                gain: Any = 0.0
-                follow = limit - plies[b] - depth
-                if waiting and not latent and follow <= numbers[ENDGAME]:
-                    quota[0] = POSITIONS
-                    for w in range(state.size):
-                        ahead[0, w] = state[w]
-                    gain = solved(rules, ahead, allowed, rewards, quota, 0, follow, -top, top)
-                    gain = gain if seats[found] == 0 else -gain
-                    waiting = quota[0] < 0
-                if not waiting:  # the end of the game, or as good as that: a proven leaf
+                if not waiting:  # the end of the game: a proven leaf
                     edge.child = game.nodes
                     last = nodes[game.nodes]
                     game.nodes += 1
-                    last.size, last.visits, last.value, last.proven = 0, 1, gain, 1
-                    last.least = gain
-                    for i in range(depth):
-                        last.least += edges[path[i].edge].reward
-                    last.most = last.least
-                    back_up(nodes, edges, path, games, b, gain, numbers[DISCOUNT], solver, top)
+                    last.size, last.visits, last.value, last.proven = 0, 1, 0.0, 1
+                    back_up(nodes, edges, path, games, b, 0.0, numbers[DISCOUNT], solver, top)
                 break
         if waiting:
             leaf.game, leaf.node = b, game.nodes
@@ -273,7 +242,6 @@ def absorb(
                 most = max(most, logit[a])
                 edge = edges[end]
                 edge.action, edge.visits, edge.mean, edge.child, edge.reward = a, 0, 0.0, -1, 0.0
-                edge.shut = 0
                 end += 1
         total = 0.0
         for e in range(begin, end):
@@ -284,8 +252,8 @@ def absorb(
         game.nodes, game.edges = leaf.node + 1, end
         outcome = values[k] if seats[k] == 0 else -values[k]
         node = nodes[leaf.node]
-        node.first, node.size, node.visits, node.value, node.mean = begin, end - begin, 1, outcome, values[k]
-        node.seat, node.proven, node.least, node.most = seats[k], 0, -numbers[TOP], numbers[TOP]
+        node.first, node.size, node.visits, node.value = begin, end - begin, 1, outcome
+        node.seat, node.proven = seats[k], 0
         if game.depth == 0:
             game.raw = values[k]
             ready_root(nodes, edges, row(logits_, b), numbers, streams, b)
@@ -300,7 +268,7 @@ def absorb(
 @compiled(
     I8(
         *(WORLD, TREE, LEAVES, I8, FLOAT_ROWS, FLOATS, FLOATS, STREAMS),
-        *(ROWS, WORDS, REALS, FLOATS, SCRATCH, I8),
+        *(ROWS, WORDS, REALS, FLOATS, I4_ROWS, REALS, REALS, I8),
     ),
     _nrt=False,
 )
@@ -317,19 +285,21 @@ def grow(
     plies: Any,
     numbers: Any,
     share: Any,
+    schedule: Any,
+    rewards: Any,
     scratch: Any,
     latent: int,
 ) -> int:
     """``absorb`` the answers to the ``found`` leaves there were, and ``descend`` to the next: one call for both, as
     every call waits for the interpreter lock when it is done."""
     absorb(tree, leaves, found, logits, values, gains, numbers, streams)
-    return descend(world, tree, leaves, roots, plies, numbers, share, scratch, latent)
+    return descend(world, tree, leaves, roots, plies, numbers, share, schedule, rewards, scratch, latent)
 
 
 @compiled(
     types.void(
         *(I8, WORLD, TREE, LEAVES, FLOAT_ROWS, FLOATS, FLOATS, STREAMS),
-        *(ROWS, WORDS, REALS, FLOATS, SCRATCH),
+        *(ROWS, WORDS, REALS, FLOATS, I4_ROWS, REALS, REALS),
     ),
     _nrt=False,
 )
@@ -346,6 +316,8 @@ def run(
     plies: Any,
     numbers: Any,
     share: Any,
+    schedule: Any,
+    rewards: Any,
     scratch: Any,
 ) -> None:
     """The whole search with a compiled evaluator, without once coming back to Python. logits [B, A] and values [B] are
@@ -367,6 +339,8 @@ def run(
             plies,
             numbers,
             share,
+            schedule,
+            rewards,
             scratch,
             0,
         )

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from elodrome import make_env
-from elodrome.agents.parts import roots
 from elodrome.agents.parts.latent import LatentForest
-from elodrome.agents.parts.search import SearchConfig
+from elodrome.agents.parts.search import SearchConfig, halving
 from elodrome.seeding import streams
 
 PRIME = 1_000_000_007
@@ -111,7 +110,7 @@ class Slow:
             mixed = (mixed + n * sum(node.prior[a] * node.q(a) for a in tried) / mass) / (1 + n)
         sigma = (self.config.c_visit + max(node.visits.values())) * self.config.c_scale
         m = min(self.config.considered, len(node.prior))
-        visits = roots.wanted(m, self.config.simulations, t)
+        visits = halving(m, self.config.simulations)[m - 1, t]
         return {
             a: math.log(p) + sigma * self.scaled(node.q(a) if node.visits[a] else mixed)
             for a, p in node.prior.items()

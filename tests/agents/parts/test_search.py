@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elodrome import make_agent, make_env
-from elodrome.agents.agent import Positions
+from elodrome import make_env
 from elodrome.agents.parts import records, roots
-from elodrome.agents.parts.search import CompiledEvaluator, Forest, Leaves, SearchConfig, Searcher
+from elodrome.agents.parts.search import CompiledEvaluator, Forest, Leaves, SearchConfig, Searcher, halving
 from elodrome.agents.parts.solve import best_play
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game
@@ -109,7 +108,7 @@ class Slow:
     def wanted(self, node: Node, t: int) -> dict[int, float]:
         assert self.gumbel is not None
         m = min(self.config.considered, len(node.edges))
-        visits = roots.wanted(m, self.config.simulations, t)
+        visits = halving(m, self.config.simulations)[m - 1, t]
         scores = self.improved(node)
         return {a: scores[a] + self.gumbel[a] for a, e in node.edges.items() if e["visits"] == visits}
 
@@ -165,11 +164,11 @@ def test_gumbel_roots_are_those_of_the_slow_search() -> None:
 
 
 def test_halving_by_hand() -> None:
-    assert [roots.wanted(1, 5, t) for t in range(5)] == [0, 1, 2, 3, 4]
+    assert halving(1, 5)[0].tolist() == [0, 1, 2, 3, 4]
     # 16 simulations among 4: two each, then four each for the better two.
-    assert [roots.wanted(4, 16, t) for t in range(16)] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert halving(4, 16)[3].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     # 3 actions, 2 rounds: one visit each, then the better two to the end.
-    assert [roots.wanted(3, 8, t) for t in range(8)] == [0, 0, 0, 1, 1, 2, 2, 3]
+    assert halving(3, 8)[2].tolist() == [0, 0, 0, 1, 1, 2, 2, 3]
 
 
 def test_gumbel_noise_has_the_gumbel_distribution() -> None:
@@ -298,40 +297,3 @@ def test_answers_of_another_shape_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="the evaluator answered with logits"):
             Forest(world, 5, SearchConfig()).search(states[:5], plies[:5], streams(1, 5), lambda _, a=answer: a)
-
-
-def endings(count: int, empty: int) -> tuple[Positions, Any]:
-    """Endings of Connect Four from random play, and by alpha-beta to the end, which actions [count, A] keep the value.
-    In each some action loses value, and none wins at once."""
-    world = make_env("connect_four")
-    assert isinstance(world, Game)
-    rng = generator(3, "endings")
-    table, plies = world.table(count), rng.integers(42 - empty, 40, count)
-    table.reset(np.arange(count), streams(0, count))
-    for _ in range(40):
-        live = np.flatnonzero((table.seats >= 0) & (table.plies < plies))
-        table.step(live, (rng.random((len(live), 7)) * table.legal(live)).argmax(axis=1))
-    rows = np.flatnonzero(table.seats >= 0)
-    values = [make_agent(f"minimax:depth={depth}", world).values(table.states(rows)) for depth in (1, empty)]
-    best = values[1] >= values[1].max(axis=1, keepdims=True)
-    chosen = (values[0].max(axis=1) < 1) & (best != (table.legal(rows) > 0)).any(axis=1)
-    return Positions.at(table, rows[chosen], streams(4, int(chosen.sum()))), best[chosen]
-
-
-def test_no_ending_is_misplayed() -> None:
-    positions, best = endings(80_000, 12)
-    assert len(best) > 300
-    agent = make_agent("alphazero-strong", make_env("connect_four"))
-    assert best[np.arange(len(best)), agent.act(positions)].all()
-
-
-def test_a_drawn_ending_is_held_with_every_seed() -> None:
-    """Selection that kept walking into proven children lost it with every seed."""
-    world = make_env("connect_four")
-    table, rows = world.table(10), np.arange(10)
-    table.reset(rows, streams(0, 10))
-    for column in "73337267741442232214473741513516265":
-        table.step(rows, np.full(10, int(column) - 1))
-    for settings in ("", ":endgame=0"):
-        agent = make_agent(f"alphazero-strong{settings}", world)
-        assert agent.act(Positions.at(table, rows, streams(5, 10))).tolist() == [0] * 10
