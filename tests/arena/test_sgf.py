@@ -223,7 +223,7 @@ def test_three_thousand_moves(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"cannot read .*none\.sgf: No such file"):
         read_sgf(tmp_path / "none.sgf")
-    with pytest.raises(UserError, match="a folder, not a file"):
+    with pytest.raises(UserError, match="Is a directory"):
         read_sgf(tmp_path)
     (tmp_path / "binary.sgf").write_bytes(bytes(range(256)))
     with pytest.raises(UserError, match=r"binary\.sgf: the game has no nodes"):

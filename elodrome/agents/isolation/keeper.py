@@ -126,6 +126,7 @@ class Cell:
     def _failure(self, error: Exception, clock: Clock) -> Failure:
         """What an exchange that failed means for the game."""
         clock.failed = True
+        self.board = self.board.copy()  # what it still answers comes too late
         if isinstance(error, Failure):
             return error
         if isinstance(error, TimeoutError):

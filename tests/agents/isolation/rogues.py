@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -78,7 +79,7 @@ class Nibbler(Rogue):
     """Eats through children, each within the bound of one process."""
 
     def mischief(self, position):
-        for _ in range(8):
+        for _ in range(20):
             if not os.fork():
                 kept = np.ones(100 << 20, np.uint8)
                 time.sleep(1000 + int(kept[0]))
@@ -125,12 +126,13 @@ class Flood(Rogue):
 
 
 class Garbler(Rogue):
-    """Writes to every file that it finds open, and waits."""
+    """Writes to every socket that it finds open, and waits."""
 
     def mischief(self, position):
         for number in range(3, 64):
             with suppress(OSError):
-                os.write(number, b"\xff" * 64)
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.write(number, b"\xff" * 64)
         time.sleep(1000)
 
 
