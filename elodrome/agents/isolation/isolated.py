@@ -16,11 +16,10 @@ from elodrome.agents.agent import Agent, Config, Evaluation, Failure, Positions
 from elodrome.agents.isolation.cell import SHARED, UNANSWERED
 from elodrome.agents.isolation.keeper import Cell, Limits, Printed
 from elodrome.agents.parts.saved import find_saved, read_card
-from elodrome.agents.registry import GROUP, builtin, commanded, make_agent, make_config
+from elodrome.agents.registry import commanded, make_agent, make_config, runs_code
 from elodrome.envs.game import Words, World
 from elodrome.envs.registry import parse_options
 from elodrome.errors import UserError
-from elodrome.plugins import discover
 
 HOPELESS = 8  # failures in a row, each of a fresh process, after which the games at hand are lost without asking
 BATCH_MOVES = 8  # moves' time that a batch may take whose agent answers all at once
@@ -52,12 +51,9 @@ class Isolation(Config):
 
 
 def foreign(spec: str, world: World) -> bool:
-    """Whether a spec names code from a file or a plugin."""
-    if ".py:" in spec:
-        return True
-    saved = find_saved(spec, world)
-    kind = read_card(saved[0]).kind if saved else spec.partition(":")[0]
-    return kind not in builtin() and kind in discover(GROUP)
+    """Whether a spec names code from a file or a plugin, itself or by the card of a saved agent."""
+    saved = None if ".py:" in spec else find_saved(spec, world)
+    return bool(runs_code(read_card(saved[0]).kind if saved else spec))
 
 
 def seat_agent(spec: str, world: World, isolation: Isolation | None = None, *, env: str | None = None) -> Agent:
