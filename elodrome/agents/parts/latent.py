@@ -58,7 +58,7 @@ class LatentForest(Forest):
         while True:
             found = tree.grow(
                 *(self.nowhere, grown, leaves, found, logits, values, gains, streams, roots, plies),
-                *(self.numbers, self.share, self.schedule, self.rewards, self.scratch, 1),
+                *(self.numbers, self.share, self.schedule, self.scratch, 1),
             )
             if not found:
                 return self._conclude(size, grown, streams)

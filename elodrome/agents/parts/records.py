@@ -16,14 +16,25 @@ from elodrome.envs.engine import FLOAT_ROWS, MASKS, REAL_ROWS, ROWS
 from elodrome.envs.intrinsics import function_at
 from elodrome.envs.signatures import FLOATS, I8, WORDS
 
-# first: its first edge; size: number of edges; value: mean return of seat 0; seat: that acts.
+# first: its first edge; size: number of edges; value: mean return of seat 0, of the node's own judgement and its edges,
+# weighed by their visits; sure: the greatest return that is proven of the mover, -inf where none is; seat: that acts;
+# proven: value is exact.
 NODE = np.dtype(
-    [("first", "i4"), ("size", "i4"), ("visits", "i4"), ("value", "f4"), ("seat", "u1"), ("proven", "u1")], align=True
+    [
+        *(("first", "i4"), ("visits", "i4"), ("value", "f4"), ("sure", "f4")),
+        *(("size", "u2"), ("seat", "u1"), ("proven", "u1")),
+    ],
+    align=True,
 )
-# mean: return of the mover; child: its node or -1; reward: of seat 0.
+# mean: return of the mover; child: its node or -1; reward: of seat 0; proven: the child is, and mean is exact.
 EDGE = np.dtype(
-    [("prior", "f4"), ("visits", "i4"), ("mean", "f4"), ("child", "i4"), ("action", "i4"), ("reward", "f4")], align=True
+    [
+        *(("prior", "f4"), ("visits", "i4"), ("mean", "f4"), ("child", "i4"), ("reward", "f4")),
+        *(("action", "u2"), ("proven", "u1")),
+    ],
+    align=True,
 )
+MOST_ACTIONS = 2**16 - 1  # that an edge's record can tell apart
 # nodes, edges: used; done: simulations made; depth: of the pending path; low, high: least and greatest return seen;
 # raw: the network's value of the root, for its mover.
 GAME = np.dtype(
@@ -53,4 +64,5 @@ EVALUATE = types.void(I8, FLOAT_ROWS, MASKS, WORDS, ROWS, FLOAT_ROWS, FLOATS)
 evaluator_at = function_at(EVALUATE)
 
 # Numbers of a search: see ``search.SearchConfig``; TOP: the greatest return there is.
-SIMULATIONS, C, FPU, DISCOUNT, SOLVER, TOP, C_VISIT, C_SCALE, ALPHA, NOISE = range(10)
+SIMULATIONS, C, FPU, DISCOUNT, SOLVER, TOP, C_VISIT, C_SCALE, ALPHA, NOISE, ENDGAME = range(11)
+TIE = 1e-6  # what rounding may do to a proven return

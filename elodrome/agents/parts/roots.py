@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import from_dtype, types
 
-from elodrome.agents.parts.records import ALPHA, C_SCALE, C_VISIT, EDGES, NODES, NOISE, SOLVER, TREE
+from elodrome.agents.parts.records import ALPHA, C_SCALE, C_VISIT, EDGES, NODE, NODES, NOISE, TIE, TREE
 from elodrome.envs.engine import GOLDEN, REAL_ROWS, STREAMS, U8, below, mix, unit
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row
 from elodrome.envs.signatures import FLOATS, I8, REALS, WORDS
 
 F8 = types.float64
-TIE = 1e-6
+I4_ROWS = types.Array(types.int32, 2, "C")
 
 
 @compiled(F8(EDGES, I8, I8, F8), _nrt=False)
@@ -56,44 +56,42 @@ def improved_logits(
         out[e - first] = logits[e - first] + sigma * (q - low) * scale
 
 
-@compiled(I8(EDGES, I8, I8, F8, REALS, FLOATS, I8, F8, F8, F8, F8, REALS), _nrt=False)
+@compiled(I8(EDGES, from_dtype(NODE), REALS, FLOATS, I4_ROWS, REALS, F8, F8), _nrt=False)
 def gumbel_root(
-    edges: Any,
-    first: int,
-    last: int,
-    raw: float,
-    logits: Any,
-    gumbel: Any,
-    wanted: int,
-    low: float,
-    scale: float,
-    c_visit: float,
-    c_scale: float,
-    scratch: Any,
+    edges: Any, root: Any, logits: Any, gumbel: Any, schedule: Any, numbers: Any, low: float, scale: float
 ) -> int:
-    """Sequential halving at the root: the best of the actions that have ``wanted`` visits, by g + ln P + sigma(Q)."""
-    most = 0
-    for e in range(first, last):
-        most = max(most, edges[e].visits)
-    sigma = (c_visit + most) * c_scale * scale
-    best, chosen = -np.inf, -1
+    """Sequential halving at the root: the best, by g + ln P + sigma(Q), of the actions that have the visits wanted.
+
+    schedule [m, t]: visits wanted when m actions compete that were tried t times in all. Proven actions no longer
+    compete, as if they had never been there; where nobody then has the visits wanted, the nearest below catch up.
+    """
+    first, last = root.first, root.first + root.size
+    most, made, competing = 0, 0, 0
     for e in range(first, last):
         edge = edges[e]
-        if edge.visits == wanted:
+        if not edge.proven:
+            competing += 1
+            made += edge.visits
+            most = max(most, edge.visits)
+    wanted = schedule[min(competing, schedule.shape[0]) - 1, made]
+    sigma = (numbers[C_VISIT] + most) * numbers[C_SCALE] * scale
+    while True:  # some have no more than the visits wanted, or there would be more than ``made``
+        best, chosen, nearest = -np.inf, -1, 0
+        for e in range(first, last):
+            edge = edges[e]
+            if edge.proven or edge.visits > wanted:
+                continue
+            if edge.visits < wanted:
+                nearest = max(nearest, edge.visits)
+                continue
             score = logits[e - first] + gumbel[e - first]
             if wanted > 0:  # where none was tried, the completed Q is the same for all
                 score += sigma * (edge.mean - low)
             if score > best:
                 best, chosen = score, e
-    if chosen >= 0:
-        return chosen
-    improved_logits(edges, first, last, raw, logits, low, scale, c_visit, c_scale, scratch)
-    chosen = first
-    for e in range(first, last):
-        score = scratch[e - first] + gumbel[e - first]
-        if score > best:
-            best, chosen = score, e
-    return chosen
+        if chosen >= 0:
+            return chosen
+        wanted = nearest
 
 
 @compiled(U8(EDGES, I8, I8, F8, F8, U8), _nrt=False)
@@ -150,20 +148,18 @@ def conclude(
     action outranks both, a proven worse one is out; ties are broken at random.
     """
     nodes_, edges_, _paths, games, logits_, gumbels_ = tree
-    solver = numbers[SOLVER] > 0.0
     for b in range(policy.shape[0]):
         nodes, edges, game, gumbel = row(nodes_, b), row(edges_, b), games[b], row(gumbels_, b)
         root = nodes[0]
         begin, end = root.first, root.first + root.size
-        values[b] = root.value if root.seat == 0 else -root.value
+        known = np.float64(root.sure)
+        values[b] = max(known, root.value if root.seat == 0 else -root.value)
         low = game.low if game.low <= game.high else 0.0
         scale = 1.0 / (game.high - low) if game.high > low else 1.0
-        known, hope, most, total = -np.inf, -np.inf, -1, 0
+        hope, most, total = -np.inf, -1, 0
         for e in range(begin, end):
             edge = edges[e]
-            if solver and edge.child >= 0 and nodes[edge.child].proven:
-                known = max(known, edge.mean)
-            else:
+            if not edge.proven:
                 total += edge.visits
                 if edge.visits > most:
                     most, hope = edge.visits, edge.mean
@@ -188,8 +184,7 @@ def conclude(
         mass, best, most, ties = 0.0, -np.inf, -1, 0
         for e in range(begin, end):
             edge = edges[e]
-            certain = solver and edge.child >= 0 and nodes[edge.child].proven
-            if certain != sure or (certain and edge.mean < known - TIE):
+            if edge.proven != sure or (sure and edge.mean < known - TIE):
                 continue
             score = 0.0
             if considered > 0:

@@ -24,6 +24,7 @@ from elodrome.agents.parts import records, roots, tree
 from elodrome.envs.game import Floats, Game, Mask, Reals, Words, compiled
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.table import thread_pool
+from elodrome.errors import UserError
 from elodrome.seeding import U64, mix64
 
 INFINITE = 1e30
@@ -32,13 +33,16 @@ INFINITE = 1e30
 class SearchConfig(Config):
     """simulations: per move; 0 plays by the network's policy alone. c: exploration in PUCT, on returns scaled to
     [0, 1]. fpu: how much less than its parent an untried action is expected to return. solver: whether proofs are
-    backed up. gumbel: Gumbel root selection with sequential halving over ``considered`` actions, instead of PUCT, with
-    sigma(q) = (c_visit + max N) c_scale q. alpha, noise: Dirichlet noise at the root in self-play (PUCT only)."""
+    backed up. endgame: a leaf is solved by alpha-beta, and not judged, where at most so many plies can follow before
+    the world's longest game ends (two seats, with ``solver``). gumbel: Gumbel root selection with sequential halving
+    over ``considered`` actions, instead of PUCT, with sigma(q) = (c_visit + max N) c_scale q. alpha, noise: Dirichlet
+    noise at the root in self-play (PUCT only)."""
 
     simulations: int = Field(64, ge=0, le=1_000_000)
     c: float = Field(1.25, ge=0.0)
     fpu: float = Field(0.2, ge=0.0)
     solver: bool = True
+    endgame: int = Field(0, ge=0, le=100)
     gumbel: bool = False
     considered: int = Field(16, ge=1)
     c_visit: float = Field(50.0, ge=0.0)
@@ -110,6 +114,8 @@ class Forest:
     def __init__(self, world: Game, games: int, config: SearchConfig, *, latent: bool = False) -> None:
         self.world, self.games, self.config, self.latent = world, games, config, latent
         actions, simulations = world.actions, config.simulations
+        if actions > records.MOST_ACTIONS:
+            raise UserError(f"{world.id} has {actions} actions; a search tells at most {records.MOST_ACTIONS} apart")
         nodes, edges = simulations + 2, (simulations + 2) * actions
         depth = (simulations if latent else min(simulations, world.max_steps)) + 2
 
@@ -127,12 +133,13 @@ class Forest:
         low, high = world.return_range
         bounded = world.players > 1
         self._span = (low, high) if bounded else (np.inf, -np.inf)
-        top = high if bounded else INFINITE
+        top = float(np.float32(high)) if bounded else INFINITE
         solver = config.solver and not latent and world.discount == 1.0
+        endgame = config.endgame if solver and world.players == 2 else -1
         self.numbers = np.array(
             [
                 *(simulations, config.c, config.fpu, world.discount, solver, top),
-                *(config.c_visit, config.c_scale, config.alpha, 0.0),
+                *(config.c_visit, config.c_scale, config.alpha, 0.0, endgame),
             ],
             np.float64,
         )
@@ -140,7 +147,11 @@ class Forest:
         self.schedule = np.zeros((0, 0), np.int32)
         if config.gumbel and simulations:
             self.schedule = halving(min(config.considered, actions), simulations)
-        self.rewards, self.scratch = np.zeros(world.players), np.zeros(actions)
+        self.scores = np.zeros(actions)
+        self.scratch: tuple[Any, ...] = (
+            *(np.zeros(world.players), np.zeros((config.endgame + 1, words), np.int64)),
+            *(np.zeros((config.endgame + 1, actions), np.uint8), np.zeros(1, np.int64)),
+        )
         self.places = np.zeros(nodes, np.int64)
         self.restart()
 
@@ -167,7 +178,7 @@ class Forest:
         grown: Any = tuple(a[:size] for a in self.tree)
         leaves: Any = tuple(a[:size] for a in self.leaves)
         _waiting, seats, states, masks, seen = leaves
-        constants = (self.numbers, self.share, self.schedule, self.rewards, self.scratch)
+        constants = (self.numbers, self.share, self.schedule, self.scratch)
         found, nothing = 0, np.zeros(0, np.float32)
         if isinstance(evaluate, CompiledEvaluator):
             logits, values = np.zeros((size, self.world.actions), np.float32), np.zeros(size, np.float32)
@@ -212,7 +223,7 @@ class Forest:
 
     def _conclude(self, size: int, grown: Any, streams: U64) -> Found:
         found = Found(np.zeros((size, self.world.actions)), np.zeros(size), np.zeros(size, np.int64))
-        roots.conclude(grown, self.numbers, len(self.schedule), streams, self.scratch, *found)
+        roots.conclude(grown, self.numbers, len(self.schedule), streams, self.scores, *found)
         return found
 
 

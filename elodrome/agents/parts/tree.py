@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from elodrome.agents.parts.endgame import POSITIONS, solved
 from elodrome.agents.parts.records import (
-    C_SCALE,
-    C_VISIT,
     DISCOUNT,
     EDGES,
+    ENDGAME,
     FPU,
     GAMES,
     LEAVES,
@@ -30,35 +30,49 @@ from elodrome.agents.parts.records import (
     PATH,
     SIMULATIONS,
     SOLVER,
+    TIE,
     TOP,
     TREE,
     C,
     evaluator_at,
 )
 from elodrome.agents.parts.roots import gumbel_root, ready_root
-from elodrome.envs.engine import FLOAT_ROWS, ROWS, STREAMS
+from elodrome.envs.engine import FLOAT_ROWS, MASKS, ROWS, STREAMS
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, FLOATS, I8, MAX_STEPS, REALS, WORDS, WORLD
 
 F8 = types.float64
 I4_ROWS = types.Array(types.int32, 2, "C")
-TIE = 1e-6  # what rounding may do to a proven return
+# Rewards of all seats; and to solve endgames: states and legal actions by ply, positions left to look at.
+SCRATCH = types.Tuple((REALS, ROWS, MASKS, WORDS))
 
 
-@compiled(I8(EDGES, I8, I8, F8, FLOATS, F8, F8, F8, F8), _nrt=False, forceinline=True)
+@compiled(I8(EDGES, I8, I8, F8, FLOATS, F8, F8, F8, F8, types.boolean), _nrt=False, forceinline=True)
 def puct(
-    edges: Any, first: int, last: int, parent: float, share: Any, bonus: float, fpu: float, low: float, scale: float
+    edges: Any,
+    first: int,
+    last: int,
+    parent: float,
+    share: Any,
+    bonus: float,
+    fpu: float,
+    low: float,
+    scale: float,
+    some: bool,
 ) -> int:
     """The edge of the largest Q + c P sqrt(N(s)) / (1 + N(s, a)) (notes 4.5.2), returns scaled to [0, 1].
 
     bonus: c sqrt(N(s)). share [.]: 1 / (1 + n). parent: mean return of the mover at the node; an action that was never
-    tried is expected to return that, less ``fpu`` (first-play urgency).
+    tried is expected to return that, less ``fpu`` (first-play urgency). Proven edges are passed over: nothing more can
+    be learned there.
     """
     unseen = (parent - low) * scale - fpu
     best, chosen = -np.inf, first
     for e in range(first, last):
         edge = edges[e]
+        if some and edge.proven:
+            continue
         n = edge.visits
         q = (edge.mean - low) * scale if n > 0 else unseen
         score = q + bonus * edge.prior * share[n]
@@ -71,43 +85,54 @@ def puct(
 def back_up(
     nodes: Any, edges: Any, path: Any, games: Any, b: int, outcome: float, discount: float, solver: int, top: float
 ) -> None:
-    """Visits and mean returns along game b's pending path, from its end to the root; then proofs, as far as they reach.
+    """Visits and mean returns along game b's pending path, from its end to the root, and proofs, as far as they reach.
 
     outcome: return of seat 0 from the end of the path on. The least and greatest return seen are kept up to date.
+
+    An edge is worth what its child is; where nothing is proven, that is the mean of the outcomes seen there. A proof
+    counts at once for all visits an edge has had, and no node is worth less to its mover than what is proven there.
     """
     game = games[b]
     depth = game.depth
-    before = 0.0
-    for i in range(depth):
-        before += edges[path[i].edge].reward
     sure = solver and depth > 0 and nodes[edges[path[depth - 1].edge].child].proven
+    before = 0.0
+    if sure:
+        for i in range(depth):
+            before += edges[path[i].edge].reward
+    low, high = game.low, game.high
+    added = outcome  # to the sum of what the visits of the next edge are worth
     for i in range(depth - 1, -1, -1):
         edge, node = edges[path[i].edge], nodes[path[i].node]
-        before -= edge.reward
+        mine = 1.0 if node.seat == 0 else -1.0
         outcome = edge.reward + discount * outcome
-        gain = outcome if node.seat == 0 else -outcome
+        added = edge.reward + discount * added
+        low, high = min(low, mine * outcome), max(high, mine * outcome)
+        visits, value = node.visits, np.float64(node.value)
         edge.visits += 1
-        edge.mean += (gain - edge.mean) / edge.visits
-        game.low = min(game.low, gain)
-        game.high = max(game.high, gain)
-        node.visits += 1
-        node.value += (outcome - node.value) / node.visits
+        edge.mean += (mine * added - edge.mean) / edge.visits
+        node.visits = visits + 1
+        node.value = value + (added - value) / (visits + 1)
+        if not sure and node.sure == -np.inf:
+            continue
+        worth = mine * max(mine * value, node.sure)
         if sure:
-            edge.mean = gain
-            best = gain
-            if best < top - (before if node.seat == 0 else -before) - TIE:
+            before -= edge.reward
+            edge.proven = 1
+            node.sure = max(node.sure, edge.mean)
+            if node.sure < top - mine * before - TIE:
                 for j in range(node.first, node.first + node.size):
-                    if edges[j].child < 0 or not nodes[edges[j].child].proven:
+                    if not edges[j].proven:
                         sure = 0
                         break
-                    best = max(best, edges[j].mean)
             if sure:
                 node.proven = 1
-                outcome = best if node.seat == 0 else -best
-                node.value = outcome
+                node.value = mine * node.sure
+        # No node is worth less to its mover than what is proven there.
+        added = mine * max(mine * node.value, node.sure) * (visits + 1) - worth * visits
+    game.low, game.high = low, high
 
 
-@compiled(I8(WORLD, TREE, LEAVES, ROWS, WORDS, REALS, FLOATS, I4_ROWS, REALS, REALS, I8), _nrt=False)
+@compiled(I8(WORLD, TREE, LEAVES, ROWS, WORDS, REALS, FLOATS, I4_ROWS, SCRATCH, I8), _nrt=False)
 def descend(
     world: Any,
     tree: Any,
@@ -117,7 +142,6 @@ def descend(
     numbers: Any,
     share: Any,
     schedule: Any,
-    rewards: Any,
     scratch: Any,
     latent: int,
 ) -> int:
@@ -131,6 +155,7 @@ def descend(
     rules = rules_of(header)
     nodes_, edges_, paths_, games, logits_, gumbels_ = tree
     waiting_, seats, states, masks, out = leaves
+    rewards, ahead, allowed, quota = scratch
     actions, seats_in_all, limit = header[ACTIONS], rewards.size, header[MAX_STEPS]
     simulations, solver, top = int(numbers[SIMULATIONS]), int(numbers[SOLVER]), numbers[TOP]
     found = 0
@@ -155,41 +180,26 @@ def descend(
                 node = nodes[at]
                 begin, end = node.first, node.first + node.size
                 if at == 0 and schedule.shape[0] > 0:
-                    wanted = schedule[min(int(node.size), schedule.shape[0]) - 1, game.done - 1]
-                    e = gumbel_root(
-                        edges,
-                        begin,
-                        end,
-                        game.raw,
-                        row(logits_, b),
-                        row(gumbels_, b),
-                        wanted,
-                        low,
-                        scale,
-                        numbers[C_VISIT],
-                        numbers[C_SCALE],
-                        scratch,
-                    )
+                    e = gumbel_root(edges, node, row(logits_, b), row(gumbels_, b), schedule, numbers, low, scale)
                 else:
                     parent = node.value if node.seat == 0 else -node.value
                     bonus = numbers[C] * np.sqrt(np.float64(node.visits))
-                    e = puct(edges, begin, end, parent, share, bonus, numbers[FPU], low, scale)
+                    e = puct(edges, begin, end, parent, share, bonus, numbers[FPU], low, scale, node.sure > -np.inf)
                 edge = edges[e]
                 path[depth].edge, path[depth].node = e, at
                 depth += 1
                 if not latent:
                     for p in range(seats_in_all):
                         rewards[p] = 0.0
-                    rules[3](state, edge.action, 0, rewards)
+                    rules[3](state, int(edge.action), 0, rewards)
                 if edge.child >= 0:
                     at = edge.child
-                    if nodes[at].proven:
+                    if nodes[at].proven:  # without the solver: the end of the game once more
                         game.depth = depth
-                        worth = np.float64(nodes[at].value)
-                        back_up(nodes, edges, path, games, b, worth, numbers[DISCOUNT], solver, top)
+                        back_up(nodes, edges, path, games, b, 0.0, numbers[DISCOUNT], solver, top)
                         break
                     continue
-                leaf.above, leaf.taken = at, edge.action
+                leaf.above, leaf.taken = at, int(edge.action)
                 if latent:
                     waiting = True
                     seats[found] = node.seat if seats_in_all == 1 else 1 - node.seat
@@ -198,12 +208,21 @@ def descend(
                     seats[found] = rules[1](state)
                     waiting = seats[found] >= 0 and plies[b] + depth < limit
                 game.depth = depth
-                if not waiting:  # the end of the game: a proven leaf
+                gain: Any = 0.0
+                follow = limit - plies[b] - depth
+                if waiting and not latent and follow <= numbers[ENDGAME]:
+                    quota[0] = POSITIONS
+                    for w in range(state.size):
+                        ahead[0, w] = state[w]
+                    gain = solved(rules, ahead, allowed, rewards, quota, 0, follow, -top, top)
+                    gain = gain if seats[found] == 0 else -gain
+                    waiting = quota[0] < 0
+                if not waiting:  # the end of the game, or as good as that: a proven leaf
                     edge.child = game.nodes
                     last = nodes[game.nodes]
                     game.nodes += 1
-                    last.size, last.visits, last.value, last.proven = 0, 1, 0.0, 1
-                    back_up(nodes, edges, path, games, b, 0.0, numbers[DISCOUNT], solver, top)
+                    last.size, last.visits, last.value, last.proven = 0, 1, gain, 1
+                    back_up(nodes, edges, path, games, b, gain, numbers[DISCOUNT], solver, top)
                 break
         if waiting:
             leaf.game, leaf.node = b, game.nodes
@@ -235,15 +254,16 @@ def absorb(
         nodes, edges, path, game = row(nodes_, b), row(edges_, b), row(paths_, b), games[b]
         begin = game.edges
         end = begin
-        most = -np.inf
         mask, logit = row(masks, k), row(logits, k)
+        most = np.float32(-np.inf)
         for a in range(mask.size):
             if mask[a]:
                 most = max(most, logit[a])
                 edge = edges[end]
                 edge.action, edge.visits, edge.mean, edge.child, edge.reward = a, 0, 0.0, -1, 0.0
+                edge.proven = 0
                 end += 1
-        total = 0.0
+        total = np.float32(0.0)
         for e in range(begin, end):
             edges[e].prior = np.exp(logit[edges[e].action] - most)
             total += edges[e].prior
@@ -253,7 +273,7 @@ def absorb(
         outcome = values[k] if seats[k] == 0 else -values[k]
         node = nodes[leaf.node]
         node.first, node.size, node.visits, node.value = begin, end - begin, 1, outcome
-        node.seat, node.proven = seats[k], 0
+        node.seat, node.proven, node.sure = seats[k], 0, -np.inf
         if game.depth == 0:
             game.raw = values[k]
             ready_root(nodes, edges, row(logits_, b), numbers, streams, b)
@@ -268,7 +288,7 @@ def absorb(
 @compiled(
     I8(
         *(WORLD, TREE, LEAVES, I8, FLOAT_ROWS, FLOATS, FLOATS, STREAMS),
-        *(ROWS, WORDS, REALS, FLOATS, I4_ROWS, REALS, REALS, I8),
+        *(ROWS, WORDS, REALS, FLOATS, I4_ROWS, SCRATCH, I8),
     ),
     _nrt=False,
 )
@@ -286,20 +306,19 @@ def grow(
     numbers: Any,
     share: Any,
     schedule: Any,
-    rewards: Any,
     scratch: Any,
     latent: int,
 ) -> int:
     """``absorb`` the answers to the ``found`` leaves there were, and ``descend`` to the next: one call for both, as
     every call waits for the interpreter lock when it is done."""
     absorb(tree, leaves, found, logits, values, gains, numbers, streams)
-    return descend(world, tree, leaves, roots, plies, numbers, share, schedule, rewards, scratch, latent)
+    return descend(world, tree, leaves, roots, plies, numbers, share, schedule, scratch, latent)
 
 
 @compiled(
     types.void(
         *(I8, WORLD, TREE, LEAVES, FLOAT_ROWS, FLOATS, FLOATS, STREAMS),
-        *(ROWS, WORDS, REALS, FLOATS, I4_ROWS, REALS, REALS),
+        *(ROWS, WORDS, REALS, FLOATS, I4_ROWS, SCRATCH),
     ),
     _nrt=False,
 )
@@ -317,7 +336,6 @@ def run(
     numbers: Any,
     share: Any,
     schedule: Any,
-    rewards: Any,
     scratch: Any,
 ) -> None:
     """The whole search with a compiled evaluator, without once coming back to Python. logits [B, A] and values [B] are
@@ -340,7 +358,6 @@ def run(
             numbers,
             share,
             schedule,
-            rewards,
             scratch,
             0,
         )
