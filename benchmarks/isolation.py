@@ -18,7 +18,8 @@ from typing import Any
 from elodrome.agents.agent import Agent, Positions
 from elodrome.agents.isolation.isolated import Isolated
 from elodrome.agents.registry import make_agent
-from elodrome.arena.match import make_jobs, play_games
+from elodrome.arena.batch import play_games
+from elodrome.arena.match import make_jobs
 from elodrome.envs.registry import make_env
 
 FILE = '''

@@ -6,8 +6,9 @@
 The instants are spread at random over the whole run: a life of a command goes on until as much is kept as was drawn
 for it, and something new, and for a random time more; then its whole process group is killed. A kill counts only
 between the first and the last checkpoint (or game): where something was kept, and not all. After each kill of a
-training its agent must load. At the end, the weights must equal those of the run that nobody killed byte for byte, and
-so must a tournament's ``report.json``. Exit code 1 where anything differs.
+training its agent must load; each life of a tournament has one worker or two. At the end, the weights must equal those
+of the run that nobody killed byte for byte, and so must a tournament's ``report.json``. Exit code 1 where anything
+differs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import random
 import signal
@@ -44,9 +46,11 @@ LEARNERS = {
     "alphazero": ((), 4_000),
     "muzero": (("games=16", "moves=8"), 512),
 }
-ROSTER = "random,mcts:simulations=50,mcts:simulations=100,mcts:simulations=200"
-GAMES = 20  # of each pairing, for each kill
-DELAY = 0.5  # seconds, at most, that a life goes on for when it has kept enough
+# Many pairings of few games: what a killed life leaves half played is played again, so it must be little.
+SIMULATIONS = range(4, 50, 2)
+ROSTER = ",".join(["random", *(f"mcts:simulations={count}" for count in SIMULATIONS)])
+GAMES = 64  # of each pairing
+DELAY = 0.3  # seconds, at most, that a life goes on for when it has kept enough
 ONE_RUN = 50  # kills of one command, at most
 
 
@@ -61,10 +65,12 @@ class Command:
     kept: Callable[[Path], int]
     product: str
     sound: Callable[[Path], bool] = lambda folder: True
+    ways: tuple[tuple[str, ...], ...] = ((),)  # more words, of which a life draws one lot; what comes out is the same
 
-    def start(self, out: Path, resume: bool = False) -> subprocess.Popen[bytes]:
+    def start(self, out: Path, resume: bool = False, way: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """The command at work, in a process group of its own."""
-        words = [sys.executable, "-m", "elodrome", *self.words, "--out", str(out), *(["--resume"] if resume else [])]
+        words = [sys.executable, "-m", "elodrome", *self.words, *way, "--out", str(out)]
+        words += ["--resume"] if resume else []
         with (out.parent / f"{out.name}.log").open("ab") as log:
             return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
 
@@ -98,7 +104,7 @@ def endure(command: Command, kills: int, draw: random.Random, folder: Path, toll
     broken, resume, killed = folder / "broken", False, 0
     for share in sorted(draw.random() for _ in range(kills)):
         enough = max(share * command.total, command.kept(broken) + 1)
-        process = command.start(broken, resume)
+        process = command.start(broken, resume, draw.choice(command.ways))
         while process.poll() is None and command.kept(broken) < enough:
             time.sleep(0.01)
         time.sleep(draw.uniform(0.0, DELAY))
@@ -162,12 +168,12 @@ def training(kind: str, kills: int, seed: int) -> Command:
 
 
 def tournament(kills: int, seed: int) -> Command:
-    """A tournament that is long enough for so many kills."""
-    games = max(128, GAMES * kills)
-    pairings = 6
-    words = ["tournament", "run", "--env", "connect_four", "--agents", ROSTER, "--games", str(games)]
-    words += ["--seed", str(seed), "--workers", "2"]
-    return Command("tournament run", tuple(words), games * pairings, games_kept, "report.json")
+    """A tournament that is long enough for some fifty kills, however many are wanted."""
+    pairings = math.comb(len(SIMULATIONS) + 1, 2)
+    words = ["tournament", "run", "--env", "connect_four", "--agents", ROSTER, "--games", str(GAMES)]
+    words += ["--seed", str(seed)]
+    ways = (("--workers", "1"), ("--workers", "2"))
+    return Command("tournament run", tuple(words), GAMES * pairings, games_kept, "report.json", ways=ways)
 
 
 def suffer(name: str, make: Callable[[int, int], Command], kills: int, seed: int) -> Toll:

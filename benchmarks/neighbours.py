@@ -117,7 +117,7 @@ def environment(folder: Path) -> Path:
     if not ready.exists():
         venv.create(folder, with_pip=True, clear=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-c", str(REPOSITORY / "constraints.txt"), str(REPOSITORY), *PEERS], check=True)
+        subprocess.run([*pip, "-c", str(REPOSITORY / "constraints.txt"), "-e", str(REPOSITORY), *PEERS], check=True)
         ready.touch()
     return python
 

@@ -246,3 +246,6 @@ def test_who_cannot_be_seated_is_left_out_and_the_others_play(elodrome, tmp_path
     assert "no-such-engine" in board["left_out"][missing]
     for place in (text, err, (out / "report.html").read_text()):
         assert re.search("Picky could not be seated: .*boards of 19 x 19 alone", " ".join(place.split()))
+    code, text, _ = elodrome("ladder", "--from", out)
+    assert code == 0
+    assert re.search("Picky could not be seated: .*boards of 19 x 19 alone", " ".join(text.split()))

@@ -175,9 +175,9 @@ class Failure(Exception):
     """Stands among an agent's answers where there is none that could be shown: ``kind`` is how the game ends, the text
     why."""
 
-    def __init__(self, kind: Literal["illegal", "crash", "time-out"], reason: str) -> None:
+    def __init__(self, kind: Literal["illegal", "crash", "time-out", "resign"], reason: str) -> None:
         super().__init__(reason)
-        self.kind = kind
+        self.kind, self.reason = kind, reason
 
 
 class Agent:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Task
+from elodrome.agents.agent import Agent, Budget, Failure, Ints, Learner, Positions, Task
+from elodrome.agents.parts.answers import answered
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
 from elodrome.agents.parts.shared import ProcessGuard, WorldGuard
 from elodrome.agents.parts.threads import single_threaded
@@ -27,7 +28,11 @@ from elodrome.seeding import streams
 SIDE = 2  # reports on each side of a break in training that must bring new weights
 FIRST_BUDGET = {"updates": 8}  # in the learner's own unit: an update of a text policy is a thousand times a step
 OTHER_BUDGET = 64
+BATCH_MOVES = 8  # moves' time that a batch may take whose agent answers all at once
+LOADING = 0
 BARREN = 4  # budgets in a row that bring no more of them: then what there is must do
+
+Asked = Callable[[int], object]
 
 
 def sample_positions(world: World, count: int, seed: int) -> Positions:
@@ -59,18 +64,24 @@ def _copy(p: Positions, order: Ints) -> Positions:
 
 
 def check_acting(
-    agent: Agent, world: World, *, positions: int = 24, seed: int = 0, fallible: bool = False
+    agent: Agent,
+    world: World,
+    *,
+    positions: int = 24,
+    seed: int = 0,
+    fallible: bool = False,
+    asked: Asked = lambda moves: None,
 ) -> list[str]:
     """Findings about an acting agent on ``world``; one that is ``fallible`` may answer what is not legal."""
     given = sample_positions(world, positions, seed)
-    findings = _check_hooks(agent)
+    findings = _check_hooks(agent, asked)
     shown_to = _copy(given, np.arange(len(given)))
     bait = world.table(2)  # what an agent that goes looking for tables finds
     bait.reset(np.arange(2), streams(seed, 2))
     before = bait.snapshot() or {}
     shared, process = WorldGuard(world), ProcessGuard()
     try:
-        first = _act(agent, shown_to)
+        first = _act(agent, shown_to, asked)
     except _Fault as fault:
         altered, _ = shared.altered(), process.altered()
         return [*findings, str(fault), *([f"act {altered}; everybody plays it"] if altered else [])]
@@ -91,7 +102,7 @@ def check_acting(
     if not fallible and (wrong := _check_legal(first, given)):
         return findings + wrong
     try:
-        return findings + _check_repeats(agent, given, first) + _check_thoughts(agent, given)
+        return findings + _check_repeats(agent, given, first, asked) + _check_thoughts(agent, given, asked)
     except _Fault as fault:
         return [*findings, str(fault)]
     finally:  # it has done the same again
@@ -103,10 +114,17 @@ class _Fault(Exception):
     """What an agent did so wrong that no more can be asked of it; a finding."""
 
 
-def _act(agent: Agent, positions: Positions) -> list[Any]:
+def _act(agent: Agent, positions: Positions, asked: Asked) -> list[Any]:
     """The agent's answers. Raises _Fault where it raises, or answers not one for each."""
+    answers: Any = []
     try:
-        answers = agent.act(positions)
+        if type(agent).act is Agent.act:
+            for i in range(len(positions)):
+                asked(1)
+                answers.append(agent.choose(positions[i]))
+        else:
+            asked(min(len(positions), BATCH_MOVES))
+            answers = agent.act(positions)
         count = len(answers)
         answers = list(islice(answers, count + 1))
     except KeyboardInterrupt:
@@ -118,9 +136,10 @@ def _act(agent: Agent, positions: Positions) -> list[Any]:
     return answers
 
 
-def _check_hooks(agent: Agent) -> list[str]:
+def _check_hooks(agent: Agent, asked: Asked) -> list[str]:
     """Findings about what a match asks of an agent beside actions."""
     findings = []
+    asked(1)
     try:
         lanes: Any = agent.lanes
         if type(lanes) is not int or lanes < 1:
@@ -133,20 +152,21 @@ def _check_hooks(agent: Agent) -> list[str]:
     return findings
 
 
-def _check_repeats(agent: Agent, given: Positions, first: list[Any]) -> list[str]:
+def _check_repeats(agent: Agent, given: Positions, first: list[Any], asked: Asked) -> list[str]:
     """Findings about answers that should be the same again: a second time, alone, in another order."""
     straight = np.arange(len(given))
     findings: list[str] = []
-    if _check_hooks(agent):
+    if _check_hooks(agent, asked):
         return findings
-    if not _same(first, _act(agent, _copy(given, straight))):
+    if not _same(first, _act(agent, _copy(given, straight), asked)):
         findings.append(
             "act answers the same positions differently the second time; all randomness must come from position.rng"
         )
     if not agent.stateful:
         turned = straight[::-1].copy()
-        alone = [_act(agent, _copy(given, np.array([i])))[0] for i in straight[:6]]
-        if not _same(first[:6], alone) or not _same([first[i] for i in turned], _act(agent, _copy(given, turned))):
+        alone = [_act(agent, _copy(given, np.array([i])), asked)[0] for i in straight[:6]]
+        again = _act(agent, _copy(given, turned), asked)
+        if not _same(first[:6], alone) or not _same([first[i] for i in turned], again):
             findings.append(
                 "act answers a position differently when others stand beside it; make it independent, "
                 "or declare stateful = True if it remembers a game"
@@ -154,9 +174,10 @@ def _check_repeats(agent: Agent, given: Positions, first: list[Any]) -> list[str
     return findings
 
 
-def _check_thoughts(agent: Agent, given: Positions) -> list[str]:
+def _check_thoughts(agent: Agent, given: Positions, asked: Asked) -> list[str]:
     """Findings about what an agent says that it thinks."""
     findings = []
+    asked(min(len(given), BATCH_MOVES))
     try:
         thought = agent.evaluate(_copy(given, np.arange(len(given))))
         if thought is None:
@@ -177,21 +198,32 @@ def _check_thoughts(agent: Agent, given: Positions) -> list[str]:
 
 
 def check_learning(
-    kind: str, world: World, options: dict[str, Any], seed: int = 0, fallible: bool = False
+    kind: str,
+    world: World,
+    options: dict[str, Any],
+    seed: int = 0,
+    fallible: bool = False,
+    asked: Asked = lambda moves: None,
 ) -> list[str]:
     """Findings about a learner: it reports, saves, restores to the same agent, and resumes to the same weights.
 
     It is trained as far as it takes for its weights to change several times. In the midst of these changes it is kept
     in a file; a second learner must get as far to the same weights, and a third go on from the file to the same end.
     """
-    make_learner(kind, Task(world, seed), options)  # loads what runs on threads
+
+    def make() -> Learner:
+        asked(LOADING)
+        return make_learner(kind, Task(world, seed), options)
+
+    make()  # loads what runs on threads
     with single_threaded():
-        learner, findings = _check_training(lambda: make_learner(kind, Task(world, seed), options))
+        learner, findings = _check_training(make, asked)
+    asked(LOADING)
     restored = type(learner).restore(world, learner.config, learner.weights())
     given = sample_positions(world, 16, seed)
     if not _same(list(learner.agent.act(given)), list(restored.act(given))):
         findings.append("the agent restored from weights() acts differently from the one that was trained")
-    return findings + check_acting(restored, world, seed=seed, fallible=fallible)
+    return findings + check_acting(restored, world, seed=seed, fallible=fallible, asked=asked)
 
 
 @dataclass(frozen=True)
@@ -203,7 +235,7 @@ class _Report:
     new: bool
 
 
-def _check_training(make: Callable[[], Learner]) -> tuple[Learner, list[str]]:
+def _check_training(make: Callable[[], Learner], asked: Asked) -> tuple[Learner, list[str]]:
     """A trained learner, and findings about how it learns and resumes."""
     most = barren = steps = changes = gap = 0
     reports: list[_Report] = []
@@ -215,7 +247,7 @@ def _check_training(make: Callable[[], Learner]) -> tuple[Learner, list[str]]:
             else:
                 steps = 8 * steps or FIRST_BUDGET.get(make().unit, OTHER_BUDGET)
             learner = make()
-            reports, findings = _train(learner, steps, Path(folder))
+            reports, findings = _train(learner, steps, Path(folder), asked)
             if findings:
                 return learner, findings
             gap = max(after - before for before, after in pairwise([0, *(report.step for report in reports)]))
@@ -230,15 +262,16 @@ def _check_training(make: Callable[[], Learner]) -> tuple[Learner, list[str]]:
             ]
         news = [index for index, report in enumerate(reports) if report.new]
         middle = reports[min(news[(len(news) - 1) // 2], len(reports) - 2)]
-        return learner, _check_resuming(learner, make, steps, middle, Path(folder) / str(middle.step))
+        return learner, _check_resuming(learner, make, steps, middle, Path(folder) / str(middle.step), asked)
 
 
-def _train(learner: Learner, steps: int, folder: Path) -> tuple[list[_Report], list[str]]:
+def _train(learner: Learner, steps: int, folder: Path, asked: Asked) -> tuple[list[_Report], list[str]]:
     """Train to a budget, with a checkpoint in ``folder/STEP`` at every report: all reports, and findings that forbid to
     go on."""
     reports: list[_Report] = []
     weights = learner.weights()
     for progress in learner.learn(Budget(steps)):
+        asked(LOADING)
         before, weights = weights, learner.weights()
         reports.append(_Report(progress.step, weights, not _same_arrays(before, weights)))
         try:
@@ -253,7 +286,7 @@ def _train(learner: Learner, steps: int, folder: Path) -> tuple[list[_Report], l
 
 
 def _check_resuming(
-    unbroken: Learner, make: Callable[[], Learner], steps: int, middle: _Report, checkpoint: Path
+    unbroken: Learner, make: Callable[[], Learner], steps: int, middle: _Report, checkpoint: Path, asked: Asked
 ) -> list[str]:
     """Findings about a second learner that is trained to ``middle``, and a third that goes on from its checkpoint."""
     try:
@@ -261,7 +294,10 @@ def _check_resuming(
     except BrokenAgent as error:
         return [f"snapshot() cannot be read back: {error}"]
     again, resumed = make(), make()
-    next(report for report in again.learn(Budget(steps)) if report.step >= middle.step)
+    for report in again.learn(Budget(steps)):
+        asked(LOADING)
+        if report.step >= middle.step:
+            break
     if not _same_arrays(middle.weights, again.weights()):
         return ["the same seed gives other weights the second time; draw everything from task.seed"]
     try:
@@ -269,16 +305,19 @@ def _check_resuming(
     except Exception as error:
         return [f"resume raises {type(error).__name__}: {error}"]
     for _ in resumed.learn(Budget(steps)):
-        pass
+        asked(LOADING)
     if not _same_arrays(unbroken.weights(), resumed.weights()):
         return ["a learner restored from a snapshot goes on differently; put all it needs into snapshot()"]
     return []
 
 
-def check_agent(spec: str, world: World, *, seed: int = 0) -> list[str]:
+def check_agent(spec: str, world: World, *, seed: int = 0, asked: Asked = lambda moves: None) -> list[str]:
     """All findings about the agent that ``spec`` names, on ``world``; an empty list means that it conforms.
 
-    A kind that learns is trained for a few steps first. Raises UserError when the spec is unknown or does not fit.
+    A kind that learns is trained for a few steps first. ``asked(n)`` is called before anything is asked of the agent:
+    n moves, or with ``LOADING`` to load, or to learn on to its next report.
+
+    Raises UserError when the spec is unknown or does not fit.
     """
     from elodrome.agents.parts.saved import find_saved
 
@@ -286,33 +325,34 @@ def check_agent(spec: str, world: World, *, seed: int = 0) -> list[str]:
         kind, options = parse_spec(spec)
         if issubclass(kind.load(), Learner):
             return check_learning(
-                spec.partition(":")[0] if ".py:" not in spec else spec, world, options, seed, kind.about.fallible
+                spec.partition(":")[0] if ".py:" not in spec else spec, world, options, seed, kind.about.fallible, asked
             )
     shared = WorldGuard(world)
+    asked(LOADING)
     agent = make_agent(spec, world)
+    asked(LOADING)
     twin = make_agent(spec, world)
     altered = shared.altered()
     findings = [f"__init__ {altered}; everybody plays it, so leave it as it is"] if altered else []
-    findings += check_acting(agent, world, seed=seed)
+    findings += check_acting(agent, world, seed=seed, asked=asked)
     given = sample_positions(world, 16, seed)
     try:
-        if not agent.stateful and not _same(list(agent.act(given)), list(twin.act(given))):
+        if not agent.stateful and not _same(*(_act(one, given, asked) for one in (agent, twin))):
             findings.append(
                 "a used agent answers differently from a fresh one; keep no memory, or declare stateful = True"
             )
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return findings or [f"act raises {told(error)}"]
+    except _Fault as fault:
+        return findings or [str(fault)]
     return findings
 
 
 def _check_legal(actions: Sequence[Any], given: Positions) -> list[str]:
     for action, legal in zip(actions, given.legal, strict=True):
-        if type(action) is not int and not (isinstance(action, np.integer) and type(action).__module__ == "numpy"):
-            return [f"act answers {shown(action)} of type {type(action).__name__}; answer with an int"]
-        if not 0 <= action < len(legal) or not legal[action]:
-            return [f"act answers {shown(action)}, which is not legal; choose from position.legal_actions"]
+        number = answered(action)
+        if isinstance(number, Failure):
+            return [f"act {number}; answer with an int"]
+        if not 0 <= number < len(legal) or not legal[number]:
+            return [f"act answered {number}, which is not legal; choose from position.legal_actions"]
     return []
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from elodrome.agents.agent import Agent, Learner
+from elodrome.agents.isolation.isolated import seat_agent
 from elodrome.agents.parts.saved import under
-from elodrome.agents.registry import make_agent
 from elodrome.arena.match import play_match
 from elodrome.seeding import derive
 
@@ -27,7 +27,7 @@ class Examiner:
 
     def __init__(self, learner: Learner, every: int, rivals: Sequence[str], games: int = 40) -> None:
         self.learner, self.every, self.games = learner, every, games
-        self.rivals = {spec: make_agent(spec, learner.world) for spec in rivals}
+        self.rivals = {spec: seat_agent(spec, learner.world) for spec in rivals}
         self.best: dict[str, Any] | None = None
 
     @property

@@ -14,9 +14,10 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 
 from elodrome import __version__
-from elodrome.agents.agent import RESIGN, Agent, Positions
+from elodrome.agents.agent import RESIGN, Agent, Failure, Positions
+from elodrome.agents.isolation.isolated import Isolation, seat_agent
+from elodrome.agents.parts.answers import answered
 from elodrome.agents.parts.gtp import action_of, board_of, vertex
-from elodrome.agents.registry import make_agent
 from elodrome.arena.sgf import alternating, go_world, read_sgf, score
 from elodrome.envs.game import Game
 from elodrome.envs.registry import make_env
@@ -40,8 +41,8 @@ class GtpServer:
     Raises UserError when ``env`` is no Go world or the agent cannot play it.
     """
 
-    def __init__(self, spec: str, env: str = "go", seed: int = 0) -> None:
-        self.spec, self.seed = spec, seed
+    def __init__(self, spec: str, env: str = "go", seed: int = 0, isolation: Isolation | None = None) -> None:
+        self.spec, self.seed, self.isolation = spec, seed, isolation
         self.games = 0
         self.moves: list[tuple[int, int]] = []  # (seat, action) as they were played, without the passes put in between
         self.open = True
@@ -74,7 +75,7 @@ class GtpServer:
 
     def _seat(self, world: Game) -> None:
         """Go over to another world, with a fresh agent for it."""
-        agent = make_agent(self.spec, world)
+        agent = seat_agent(self.spec, world, self.isolation)
         self.world: Game = world
         self.agent: Agent = agent
         self.size, self.komi = board_of(world)
@@ -106,12 +107,13 @@ class GtpServer:
         """The agent's answer for the seat to act: an action or RESIGN."""
         agent_seed = derive(self.seed, "agents", self.games) & _WORD
         (answer,) = self.agent.act(Positions.at(self.table, _ROW, np.array([agent_seed], np.uint64)))
-        if isinstance(answer, Exception):
-            raise answer
+        action = answered(answer)
+        if isinstance(action, Failure):
+            raise GtpError(f"{self.spec}: {action}")
         legal = self.table.legal(_ROW)[0]
-        if answer != RESIGN and not (0 <= answer < len(legal) and legal[answer]):
-            raise GtpError(f"{self.spec} answered {answer}, which is not legal")
-        return int(answer)
+        if action != RESIGN and not (0 <= action < len(legal) and legal[action]):
+            raise GtpError(f"{self.spec} answered {action}, which is not legal")
+        return action
 
     # The commands
 

@@ -107,8 +107,8 @@ class Unplayed:
     """Games that could not be played: how many, the id of the first, and why."""
 
     games: int
-    first: str
-    reason: str
+    first: Said
+    reason: Said
 
     def __str__(self) -> str:
         return f"{self.games} games from {self.first!r} on were not played: {self.reason}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from elodrome.agents.agent import Agent, Positions
+from elodrome.agents.parts.answers import answered
 from elodrome.arena.record import GameRecord, replay
 from elodrome.envs.game import World
 
@@ -28,7 +29,7 @@ def stray(agent: Agent, record: GameRecord, label: str, world: World) -> int | N
             if not mine or ply < record.opening:
                 continue
             (answer,) = agent.act(Positions.at(table, _ROW, seed))
-            if not isinstance(answer, (int, np.integer)) or answer != action:
+            if answered(answer) != action:
                 return ply + 1
     return None
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import (
     URL,
     Column,
@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
-from elodrome.arena.record import GameRecord, nonsense
+from elodrome.arena.record import GameRecord, Said, Unplayed, nonsense
 from elodrome.errors import UserError
 from elodrome.home import home, local
 
@@ -68,7 +68,15 @@ GAMES = Table(
 )
 META = Table("meta", _TABLES, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))  # JSON
 
+MISSING = "missing:"
 _LISTS = ("agents", "moves", "returns", "scores")
+
+
+class _Missing(BaseModel):
+    """What a tournament could not do: under ``missing:ENV`` in the table ``meta``."""
+
+    unplayed: list[Unplayed] = []
+    left_out: dict[Said, Said] = {}
 
 
 def default_store() -> Path:
@@ -129,6 +137,21 @@ class Store:
         row = insert(META).values(key=key, value=json.dumps(value))
         with self._connect() as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": row.excluded.value}))
+
+    def put_missing(self, env: str, unplayed: Sequence[Unplayed], left_out: Mapping[str, str]) -> None:
+        """Keep, in place of what was kept before, which games of a world could not be played, and by label why agents
+        could not be seated."""
+        kept = _Missing(unplayed=list(unplayed), left_out=dict(left_out))
+        self.put(f"{MISSING}{env}", kept.model_dump())
+
+    def missing(self, env: str) -> tuple[list[Unplayed], dict[str, str]]:
+        """What ``put_missing`` kept of a world."""
+        kept = self.get(f"{MISSING}{env}")
+        try:
+            found = _Missing.model_validate({} if kept is None else kept)
+        except ValidationError as error:
+            raise UserError(f"{self.path}: what it keeps of games of {env} that were not played is damaged") from error
+        return found.unplayed, found.left_out
 
     def close(self) -> None:
         """Let go of the file."""

@@ -42,6 +42,7 @@ from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
 from elodrome.arena.examination import Examiner
 from elodrome.envs.game import World
+from elodrome.envs.registry import call_name
 from elodrome.errors import BrokenAgent, Diverged, UserError
 from elodrome.files import CURVE, read_json, read_text
 
@@ -284,7 +285,7 @@ class _Stop:
 def resume_command(name: str, world: World, steps: int, seed: int, out: Path, options: dict[str, Any]) -> str:
     """The command line that continues a stopped run."""
     given = [word for key, value in options.items() for word in ("--set", f"{key}={json.dumps(value)}")]
-    words = ["elodrome", "train", name, "--env", world.id, "--steps", str(steps), "--seed", str(seed)]
+    words = ["elodrome", "train", name, "--env", call_name(world), "--steps", str(steps), "--seed", str(seed)]
     return shlex.join([*words, *given, "--out", str(out), "--resume"])
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -106,17 +108,20 @@ def make_env(name: str, **options: Any) -> World:
 
     if not isinstance(name, str):
         raise BadOption(f"a world is called by its name, such as 'connect_four', not {shown(name)}")
-    prefix, _, rest = name.partition(":")
-    if prefix in PREFIXES and rest:
-        module = import_module(f"elodrome.envs.adapters.{prefix}")
-        with blamed(f"world {printable(name, 80)!r}", BrokenWorld):
-            world = module.from_name(rest, **options)
-    else:
+    prefix = name.partition(":")[0]
+    ours = prefix in BUILTIN
+    with nullcontext() if ours else blamed(_called(name), BrokenWorld):
         maker, given = _maker(name)
-        world = _call(name, maker, {**given, **options})
+        given |= options
+        try:
+            inspect.signature(maker).bind(**given)
+        except TypeError as error:
+            known = ", ".join(inspect.signature(maker).parameters) or "none"
+            raise BadOption(f"world {name!r}: {error}; options: {known}") from None
+        world = maker(**given)
     if not isinstance(world, World):
-        raise BrokenWorld(f"world {name!r}: {maker.__qualname__} returned {type(world).__name__}, not a World")
-    world.note(name if not options else "", ours=prefix in BUILTIN)
+        raise BrokenWorld(f"{_called(name)}: {shown(maker)} returned {type(world).__name__}, not a World")
+    world.note(name if not options else "", ours=ours)
     return world
 
 
@@ -131,21 +136,22 @@ def name_of(world: World) -> str | None:
     return None
 
 
-def _call(name: str, maker: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """The maker's answer. Raises BadOption for options that it does not take, BrokenWorld where a plugin's raises."""
-    try:
-        inspect.signature(maker).bind(**options)
-    except TypeError as error:
-        known = ", ".join(inspect.signature(maker).parameters) or "none"
-        raise BadOption(f"world {name!r}: {error}; options: {known}") from None
-    if name.partition(":")[0] in BUILTIN:
-        return maker(**options)
-    with blamed(f"world {printable(name, 80)!r}", BrokenWorld):
-        return maker(**options)
+def call_name(world: World) -> str:
+    """What another process calls a world: ``name_of``, or the next best where that cannot be made sure."""
+    return name_of(world) or world.made_as or world.id
+
+
+def _called(name: str) -> str:
+    """A world in an error: its name, and the package that it is from."""
+    plugin = discover(GROUP).get(name.partition(":")[0])
+    return f"world {printable(name, 80)!r}" + (f" of {plugin.origin}" if plugin else "")
 
 
 def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
     """The function behind a name, and the options that stand in the name."""
+    prefix, _, rest = name.partition(":")
+    if prefix in PREFIXES and rest:
+        return partial(import_module(f"elodrome.envs.adapters.{prefix}").from_name, rest), {}
     if ".py:" in name:
         path, _, rest = name.partition(".py:")
         attribute, _, options = rest.partition(":")
@@ -159,8 +165,7 @@ def _maker(name: str) -> tuple[Callable[..., World], dict[str, Any]]:
         return getattr(import_module(module), attribute), parse_options(name, options)
     plugins: dict[str, Plugin] = discover(GROUP)
     if plain in plugins:
-        with blamed(f"world {plain!r} of {plugins[plain].origin}"):
-            return plugins[plain].load(), parse_options(name, options)
+        return plugins[plain].load(), parse_options(name, options)
     if plain in broken(GROUP):
         raise BrokenWorld(f"world {plain!r}: {broken(GROUP)[plain]}")
     if plain in PREFIXES:

@@ -37,5 +37,8 @@ def ladders(source: Path, env: str | None = None) -> list[Leaderboard]:
     boards = []
     for world in worlds:
         records: dict[GameRecord, None] = dict.fromkeys(game for store in stores for game in store.games(world))
-        boards.append(leaderboard(list(records), world))
+        missing = [store.missing(world) for store in stores]
+        unplayed = [games for found, _ in missing for games in found]
+        left_out = {agent: reason for _, found in missing for agent, reason in found.items()}
+        boards.append(leaderboard(list(records), world, (), unplayed, left_out))
     return boards

@@ -22,7 +22,7 @@ from typing import cast
 from elodrome.agents.agent import Agent
 from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.agents.parts.threads import single_threaded
-from elodrome.arena.match import play_games
+from elodrome.arena.batch import play_games
 from elodrome.arena.record import GameJob, GameRecord, Unplayed
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
@@ -52,7 +52,7 @@ def load_agents(roster: Roster, world: World) -> list[Agent]:
     agents = []
     for spec in roster.specs:
         try:
-            agents.append(seat_agent(spec, world, roster.isolation, env=roster.env))
+            agents.append(seat_agent(spec, world, roster.isolation))
         except BrokenAgent as error:
             named = str(error) if spec in str(error) else f"agent {spec!r} does not load: {error}"
             raise type(error)(named) from error

@@ -16,7 +16,6 @@ from elodrome import __version__
 from elodrome.agents.parts.saved import replace_file, world_slug
 from elodrome.arena.record import GameRecord
 from elodrome.envs.game import World
-from elodrome.tournaments.plots import learning_curves, learning_plot, png, rating_plot, svg
 from elodrome.tournaments.ratings import Leaderboard
 from elodrome.tournaments.replays import featured, replay_document
 
@@ -38,6 +37,9 @@ def build_report(sections: Sequence[Section], out: Path) -> Path:
 
     Raises UserError when ``out`` cannot be written.
     """
+    # Here, because matplotlib takes longer to import than all that a tournament needs before its first game.
+    from elodrome.tournaments.plots import learning_curves, learning_plot, png, rating_plot, svg
+
     environment = Environment(
         loader=PackageLoader("elodrome.tournaments"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

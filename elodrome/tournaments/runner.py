@@ -21,9 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.agents.parts.saved import CARD, WEIGHTS, find_saved
 from elodrome.agents.registry import commanded
-from elodrome.arena.match import MOST_GAMES, check_opening, hopeless
+from elodrome.arena.match import MOST_GAMES, check_opening
 from elodrome.arena.record import GameJob, GameRecord, Unplayed
 from elodrome.arena.repeat import remarks_on
+from elodrome.arena.result import hopeless
 from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env, parse_options
@@ -162,6 +163,7 @@ def run_tournament(
                 len(kept),
                 len(wanted),
             ) from None
+        store.put_missing(world.id, unplayed, left_out or {})
         records = [r for r in store.games(world.id) if r.id in wanted]
     remarks = unrepeatable(roster, world, records) if todo else []
     if config.games % 2 and world.players > 1:
@@ -202,7 +204,7 @@ def unrepeatable(roster: Roster, world: World, records: Sequence[GameRecord]) ->
     remarks = []
     for spec, label in zip(roster.specs, roster.labels, strict=True):
         if roster.isolation.wanted(spec, world):
-            fresh = seat_agent(spec, world, roster.isolation, env=roster.env)
+            fresh = seat_agent(spec, world, roster.isolation)
             remarks += remarks_on(fresh, label, records, world)
     return remarks
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import chain, combinations, zip_longest
 
-from elodrome.arena.match import CHUNK, make_jobs
+from elodrome.arena.batch import CHUNK
+from elodrome.arena.match import make_jobs
 from elodrome.arena.record import GameJob
 from elodrome.envs.game import World
 from elodrome.errors import UserError, unknown

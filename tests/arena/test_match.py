@@ -10,8 +10,10 @@ import pytest
 
 from elodrome.agents.agent import RESIGN, Agent, Position, Positions
 from elodrome.agents.random import Random
-from elodrome.arena.match import MatchResult, make_jobs, play_games, play_match
+from elodrome.arena.batch import play_games
+from elodrome.arena.match import make_jobs, play_match
 from elodrome.arena.record import GameJob, replay, scores_of
+from elodrome.arena.result import MatchResult
 from elodrome.envs.boards.tic_tac_toe import tic_tac_toe
 from elodrome.envs.game import Game, rule
 from elodrome.errors import BrokenAgent, IllegalAction, UserError

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,6 +84,15 @@ def meet(case: Case) -> tuple[object, str, str]:
     return code, out.getvalue().decode("utf-8", "replace"), err.getvalue().decode("utf-8", "replace")
 
 
+def meet_elsewhere(environment: dict[str, str], words: tuple[bytes, ...], stdin: bytes) -> str:
+    """What is wrong with the answer of a process of its own in that environment."""
+    command = [sys.executable.encode(), b"-m", b"elodrome", *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, env=environment)
+    out, err = (said.decode("utf-8", "replace") for said in (done.stdout, done.stderr))
+    wrong = fault(done.returncode, out, err)
+    return wrong and f"{words!r} under {environment.get('LC_ALL')}: {wrong}\n{err[-1200:]}"
+
+
 def fault(code: object, out: str, err: str) -> str:
     """What is wrong with an answer; nothing where it is as a person expects."""
     both = out + err
@@ -109,7 +119,10 @@ def attack(count: int, seed: int, verbose: bool = False) -> dict[str, object]:
     codes: Counter[str] = Counter()
     slowest = 0.0
     weights = list(FAMILIES.values())
-    with tempfile.TemporaryDirectory() as base:
+    # Locales have processes of their own, one after the other beside the rest.
+    with tempfile.TemporaryDirectory() as base, ThreadPoolExecutor(1) as beside:
+        home = {**os.environ, "ELODROME_HOME": f"{base}/elsewhere"}
+        elsewhere = [beside.submit(meet_elsewhere, home | env, words, stdin) for env, words, stdin in ELSEWHERE]
         agent = train("q_learning", make_env("tic_tac_toe"), steps=100, out=Path(base) / "agent", tensorboard=False)
         os.environ["HOSTILE_AGENT"] = str(agent.folder)
         for number in range(count):
@@ -136,14 +149,7 @@ def attack(count: int, seed: int, verbose: bool = False) -> dict[str, object]:
             if verbose:
                 print(number, family.__name__, code, f"{seconds:.2f} s", ascii(err[:200]), file=sys.stderr)
         os.chdir("/")
-        for env, words, stdin in ELSEWHERE:
-            done = subprocess.run(
-                [sys.executable.encode(), b"-m", b"elodrome", *words],
-                input=stdin, capture_output=True, timeout=60, env={**os.environ, **env},
-            )  # fmt: skip
-            wrong = fault(done.returncode, *(s.decode("utf-8", "replace") for s in (done.stdout, done.stderr)))
-            if wrong:
-                faults.append(f"locale {env} {words!r}: {wrong}\n{done.stderr[-1200:].decode('utf-8', 'replace')}")
+        faults += filter(None, (answer.result() for answer in elsewhere))
     document = {"inputs": count + len(ELSEWHERE), "seed": seed, "codes": codes, "slowest": round(slowest, 2)}
     return {**document, "faults": faults}
 

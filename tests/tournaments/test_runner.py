@@ -14,10 +14,11 @@ import pytest
 
 from elodrome.agents.isolation.isolated import Isolation
 from elodrome.arena.record import GameRecord, Unplayed
-from elodrome.arena.store import Store
+from elodrome.arena.store import RESULTS, Store
 from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, UserError
 from elodrome.tournaments import pool
+from elodrome.tournaments.ladder import ladders
 from elodrome.tournaments.ratings import leaderboard
 from elodrome.tournaments.report import Section, build_report
 from elodrome.tournaments.runner import Interrupted, TournamentConfig, TournamentResult, run_tournament
@@ -261,6 +262,16 @@ def test_a_game_that_kills_every_worker_is_given_up_and_the_others_go_on(
     assert document["ladders"][0]["unplayed"] == [asdict(unplayed)]
     assert result.shortcomings == [str(unplayed)] == board.notes
     assert "4 games from &#39;7:tic_tac_toe:Dies v random:0&#39; on were not played: 2 workers died" in page
+    (kept,) = ladders(tmp_path / "out")
+    assert (kept.unplayed, kept.notes) == ([unplayed], [str(unplayed)])
+    in_cells = setting.model_copy(update={"isolation": Isolation()})
+    assert run_tournament(in_cells, tmp_path / "out", resume=True).kept == 8
+    assert ladders(tmp_path / "out")[0].unplayed == []
+    with Store(tmp_path / "out" / RESULTS) as store:
+        for damaged in ([], {"unplayed": 7}, {"unplayed": [{"games": "x"}]}, {"left_out": {"a": []}}):
+            store.put("missing:tic_tac_toe", damaged)
+            with pytest.raises(UserError, match="not played is damaged"):
+                ladders(tmp_path / "out")
 
 
 RUN = """

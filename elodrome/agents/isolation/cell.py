@@ -12,15 +12,17 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Agent, Positions
+from elodrome.agents.agent import Agent, Failure, Positions
+from elodrome.agents.check import check_agent
 from elodrome.agents.isolation.wire import reader, receive, send
+from elodrome.agents.parts.answers import answered
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent
 from elodrome.envs.game import World
@@ -33,18 +35,6 @@ REMARK = 1000  # characters
 
 Board = npt.NDArray[np.int64]
 Trouble = tuple[str, str]  # a kind of failure, and the reason
-
-
-def _problem(answer: Any) -> Trouble | None:
-    """What stands in the way of an answer's being a word, or None."""
-    kind = type(answer)  # what an answer says of its own class is its own affair
-    if issubclass(kind, BaseException):
-        return "time-out" if issubclass(kind, TimeoutError) else "crash", told(answer)
-    if kind is not int and not (issubclass(kind, np.integer) and kind.__module__ == "numpy"):
-        return "illegal", f"answered {shown(answer)} ({kind.__name__}), not an action"
-    if not -(1 << 62) < answer < 1 << 62:
-        return "illegal", "answered a number of more than 62 bits, not an action"
-    return None
 
 
 class _Cell:
@@ -88,10 +78,10 @@ class _Cell:
                 os._exit(1)
 
     def _note(self, i: int, answer: Any) -> tuple[str, Trouble] | None:
-        trouble = _problem(answer)
-        if trouble:
-            return str(i), trouble
-        self.board[1 + i] = int(answer)
+        number = answered(answer)
+        if isinstance(number, Failure):
+            return str(i), (number.kind, number.reason)
+        self.board[1 + i] = number
         return None
 
     def forget(self) -> None:
@@ -120,9 +110,21 @@ class _Cell:
         return Positions(world=self.world, states=arrays.pop("states", None), **arrays)
 
 
-def _load(channel: socket.socket, spec: str, env: str) -> tuple[Agent, World]:
-    """The agent; what went wrong is said before the end."""
+@contextmanager
+def _refusing(channel: socket.socket, what: str) -> Iterator[None]:
+    """What goes wrong within is said before the end."""
     try:
+        yield
+    except UserError as error:
+        send(channel, {"refused": told(error, REMARK), "kind": type(error).__name__})
+        sys.exit(1)
+    except BaseException as error:
+        send(channel, {"refused": f"{what}: {told(error)}", "kind": "BrokenAgent"})
+        sys.exit(1)
+
+
+def _load(channel: socket.socket, spec: str, env: str) -> tuple[Agent, World]:
+    with _refusing(channel, f"agent {spec!r} fails to load"):
         world = make_env(env)
         agent = make_agent(spec, world)
         lanes = agent.lanes
@@ -130,14 +132,20 @@ def _load(channel: socket.socket, spec: str, env: str) -> tuple[Agent, World]:
             raise BrokenAgent(f"agent {spec!r}: lanes is {shown(lanes, 40)}; a whole number of 1 or more is right")
         one_by_one = type(agent).act is Agent.act
         ready = {"stateful": bool(agent.stateful), "lanes": lanes, "one_by_one": one_by_one}
-    except UserError as error:
-        send(channel, {"refused": told(error, REMARK), "kind": type(error).__name__})
-        sys.exit(1)
-    except BaseException as error:
-        send(channel, {"refused": f"agent {spec!r} fails to load: {told(error)}", "kind": "BrokenAgent"})
-        sys.exit(1)
     send(channel, ready)
     return agent, world
+
+
+def _check(channel: socket.socket, spec: str, env: str, board: Board) -> None:
+    """The findings of ``check_agent``; the board says what the agent is at (word 0) and for how many moves (word 1)."""
+
+    def asked(moves: int) -> None:
+        board[1] = moves
+        board[0] += 1
+
+    with _refusing(channel, f"agent {spec!r}"):
+        findings = check_agent(spec, make_env(env), asked=asked)
+    send(channel, {"findings": findings})
 
 
 def _ended(agent: Agent, game: int, state: Any, returns: Sequence[float]) -> str:
@@ -159,6 +167,9 @@ def main() -> None:
     channel.set_inheritable(False)  # what the agent starts shall not hold it open
     take = reader(channel)
     order, _ = receive(take)
+    if order["do"] == "check":
+        _check(channel, order["spec"], order["env"], board)
+        return
     agent, world = _load(channel, order["spec"], order["env"])
     cell = _Cell(agent, world, board)
     with suppress(EOFError, OSError), single_threaded():

@@ -7,22 +7,24 @@ fresh one plays on. A batch crosses as one message; the answers come through sha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Failure, Positions
+from elodrome.agents.check import BATCH_MOVES, check_agent
 from elodrome.agents.isolation.cell import SHARED, UNANSWERED
 from elodrome.agents.isolation.keeper import Cell, Limits, Printed
 from elodrome.agents.parts.saved import find_saved, read_card
 from elodrome.agents.registry import commanded, make_agent, make_config, runs_code
 from elodrome.envs.game import Words, World
-from elodrome.envs.registry import parse_options
+from elodrome.envs.registry import call_name, parse_options
 from elodrome.errors import UserError
 
 HOPELESS = 8  # failures in a row, each of a fresh process, after which the games at hand are lost without asking
-BATCH_MOVES = 8  # moves' time that a batch may take whose agent answers all at once
+_LIMIT = re.compile(r"(?<=[:,])limit_(\w+)=([^,:]*)(?:,|$)")  # a setting of a spec
 
 
 class Isolation(Config):
@@ -47,7 +49,21 @@ class Isolation(Config):
         """Whether the agent that ``spec`` names lives in a cell. Nothing of it is loaded to find out."""
         if commanded(spec):  # a program of its own already
             return False
-        return foreign(spec, world) if self.isolate is None else self.isolate
+        if self.isolate is None:
+            return bool(_LIMIT.search(spec)) or foreign(spec, world)
+        return self.isolate
+
+    def limits_of(self, spec: str) -> tuple[str, Limits]:
+        """A spec without ``limit_seconds=``, ``limit_load=`` and ``limit_memory=`` among its settings, and the limits
+        with these. Raises UserError for one that is none."""
+        if commanded(spec):
+            return spec, self.limits
+        plain = _LIMIT.sub("", spec).rstrip(",:")
+        given = ",".join(f"{name}={value}" for name, value in _LIMIT.findall(spec))
+        if not given:
+            return spec, self.limits
+        found: Any = make_config(f"{plain}: limit_...", Isolated, self.limits.model_dump() | parse_options(spec, given))
+        return plain, found
 
 
 def foreign(spec: str, world: World) -> bool:
@@ -56,15 +72,24 @@ def foreign(spec: str, world: World) -> bool:
     return bool(runs_code(read_card(saved[0]).kind if saved else spec))
 
 
-def seat_agent(spec: str, world: World, isolation: Isolation | None = None, *, env: str | None = None) -> Agent:
-    """The agent that ``spec`` names, in a cell where ``isolation`` (by default: agents that are not ours) asks for it.
-
-    ``env`` is the name by which the world is made again in the cell, by default its id. Raises as ``make_agent`` does.
-    """
+def seat_agent(spec: str, world: World, isolation: Isolation | None = None) -> Agent:
+    """The agent that ``spec`` names, in a cell where ``isolation`` (by default: agents that are not ours, or whose spec
+    sets a limit) asks for it. Raises as ``make_agent`` does."""
     isolation = isolation or Isolation()
-    if isolation.wanted(spec, world):
-        return Isolated(spec, world, isolation.limits, env=env)
-    return make_agent(spec, world)
+    plain, limits = isolation.limits_of(spec)
+    return Isolated(plain, world, limits) if isolation.wanted(spec, world) else make_agent(plain, world)
+
+
+def check_seated(spec: str, world: World, isolation: Isolation) -> list[str]:
+    """``check_agent``, in a cell where ``isolation`` asks for it: that one hangs or ends its process is a finding."""
+    plain, limits = isolation.limits_of(spec)
+    if not isolation.wanted(spec, world):
+        return check_agent(plain, world)
+    cell = Cell(limits, Printed(plain))
+    try:
+        return cell.check(plain, call_name(world))
+    finally:
+        cell.close()
 
 
 class Isolated(Agent):
@@ -72,9 +97,9 @@ class Isolated(Agent):
 
     config_class = Limits
 
-    def __init__(self, spec: str, world: World, limits: Limits | None = None, *, env: str | None = None) -> None:
+    def __init__(self, spec: str, world: World, limits: Limits | None = None) -> None:
         super().__init__(world, limits)
-        self.spec, self.env, self.limits = spec, env or world.id, limits or Limits()
+        self.spec, self.env, self.limits = spec, call_name(world), limits or Limits()
         self._fruitless = 0
         self._forgotten = True  # nothing to forget yet
         self._printed = Printed(spec)
@@ -137,7 +162,9 @@ class Isolated(Agent):
     # The cell
 
     def _start(self) -> Cell:
-        return Cell(self.spec, self.env, self.limits, self._printed)
+        cell = Cell(self.limits, self._printed)
+        cell.load(self.spec, self.env)
+        return cell
 
     def _ready(self) -> Cell:
         """A cell that lives. Raises UserError when a fresh one does not start."""
@@ -160,7 +187,7 @@ class Isolated(Agent):
         cell.board[0] = 0
         failure, troubles = None, {}
         try:
-            header, _ = cell.exchange(order, positions, moves * self.limits.seconds, self.limits.seconds)
+            header, _ = cell.exchange(order, positions, moves * self.limits.seconds, lambda: self.limits.seconds)
             troubles = header.get("troubles", {})
         except Failure as error:
             failure = error

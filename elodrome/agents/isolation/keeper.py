@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -59,7 +60,7 @@ class Printed:
 class Cell:
     """A process with an agent in it, and the ways there and back."""
 
-    def __init__(self, spec: str, env: str, limits: Limits, show: Printed) -> None:
+    def __init__(self, limits: Limits, show: Printed) -> None:
         self.limits, self.show = limits, show
         self.said, self.flood = b"", 0
         self.dump = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it lives as long as the cell)
@@ -84,17 +85,38 @@ class Cell:
         self.selector.register(ours, selectors.EVENT_READ)
         self.selector.register(self.output, selectors.EVENT_READ)
         self._end = weakref.finalize(self, _end, self.program, self.selector, ours, self.dump)
+
+    def load(self, spec: str, env: str) -> None:
+        """Make the agent. Raises UserError or BrokenAgent, after which the cell is gone."""
         try:
-            ready, _ = self.exchange({"spec": spec, "env": env}, {}, limits.load)
+            ready, _ = self.exchange({"do": "load", "spec": spec, "env": env}, {}, self.limits.load)
         except Failure as error:
             raise BrokenAgent(f"agent {spec!r} does not load: {error}") from None
-        if "refused" in ready:
-            self.close()
-            kinds = {kind.__name__: kind for kind in (BrokenAgent, NotThere)}
-            raise kinds.get(str(ready.get("kind")), UserError)(str(ready["refused"])[:2000])
+        self._accept(ready)
         self.stateful, self.one_by_one = ready.get("stateful") is True, ready.get("one_by_one") is True
         lanes = ready.get("lanes")
         self.lanes = lanes if isinstance(lanes, int) and lanes > 0 else 1
+
+    def check(self, spec: str, env: str) -> list[str]:
+        """What ``check_agent`` finds about an agent; the last of it how it ended the check, if it did. The clock starts
+        anew whenever something is asked of the agent, with its time for so many moves, or the time to load."""
+
+        def allowed() -> float:
+            return float(self.board[1]) * self.limits.seconds or self.limits.load
+
+        try:
+            header, _ = self.exchange({"do": "check", "spec": spec, "env": env}, {}, self.limits.load, allowed)
+        except Failure as error:
+            return [f"the check ends here: {error}"]
+        self._accept(header)
+        return [str(finding)[:2000] for finding in header.get("findings", ())]
+
+    def _accept(self, header: dict[str, Any]) -> None:
+        """Raise what the other side has refused with."""
+        if "refused" in header:
+            self.close()
+            kinds = {kind.__name__: kind for kind in (BrokenAgent, NotThere)}
+            raise kinds.get(str(header.get("kind")), UserError)(str(header["refused"])[:2000])
 
     @property
     def alive(self) -> bool:
@@ -106,10 +128,14 @@ class Cell:
         self._end()
 
     def exchange(
-        self, order: dict[str, Any], given: Positions | dict[str, Any], seconds: float, move: float | None = None
+        self,
+        order: dict[str, Any],
+        given: Positions | dict[str, Any],
+        seconds: float,
+        move: Callable[[], float] | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Send an order and wait for what comes back, ``seconds`` at most; where ``move`` is given the clock starts
-        anew with every position begun, with ``move`` seconds. Raises Failure, after which the cell is gone."""
+        anew with every position begun, with so many seconds. Raises Failure, after which the cell is gone."""
         arrays = _arrays(given) if isinstance(given, Positions) else given
         self.flood = 0
         clock = Clock(self.board, seconds, move)
@@ -194,7 +220,7 @@ class Cell:
 class Clock:
     """The time that an exchange has left."""
 
-    def __init__(self, board: Any, seconds: float, move: float | None) -> None:
+    def __init__(self, board: Any, seconds: float, move: Callable[[], float] | None) -> None:
         self.board, self.allowed, self.move = board, seconds, move
         self.begun, self.since = 0, time.monotonic()
         self.failed = False
@@ -202,12 +228,12 @@ class Clock:
     def slice(self) -> float:
         """How long to wait before looking again."""
         left = max(0.0, self.since + self.allowed - time.monotonic())
-        return left if self.move is None else min(left, max(0.01, self.move / 20))
+        return left if self.move is None else min(left, max(0.01, self.move() / 20))
 
     def over(self) -> bool:
         """Whether the time is up."""
         if self.move is not None and self.board[0] != self.begun:
-            self.begun, self.since, self.allowed = int(self.board[0]), time.monotonic(), self.move
+            self.begun, self.since, self.allowed = int(self.board[0]), time.monotonic(), self.move()
         return time.monotonic() - self.since >= self.allowed
 
 

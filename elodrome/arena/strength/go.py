@@ -10,8 +10,10 @@ import numpy as np
 
 from elodrome.agents.agent import Agent
 from elodrome.agents.registry import make_agent
-from elodrome.arena.match import MatchResult, make_jobs, play_games
+from elodrome.arena.batch import play_games
+from elodrome.arena.match import make_jobs
 from elodrome.arena.record import GameRecord, replay
+from elodrome.arena.result import MatchResult
 from elodrome.arena.strength.measurement import Measurement, Sheet, Tick, percent, share
 from elodrome.envs.game import Game, World
 from elodrome.seeding import derive

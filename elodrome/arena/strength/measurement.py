@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.agents.agent import Agent, Ints, Positions
+from elodrome.agents.parts.answers import answered
 from elodrome.envs.game import Game, Words
 from elodrome.envs.table import CompiledTable
 from elodrome.seeding import derive
@@ -69,8 +70,8 @@ def ask(agent: Agent, world: Game, states: Words, plies: Ints, seed: int, tick: 
         positions = Positions.at(table, rows, seeds)
         agent.forget()
         for row, answer in zip(rows, agent.act(positions), strict=True):
-            known = isinstance(answer, (int, np.integer)) and 0 <= answer < world.actions
-            if known and positions.legal[row, int(answer)]:
-                actions[start + row] = int(answer)
+            number = answered(answer)
+            if isinstance(number, int) and 0 <= number < world.actions and positions.legal[row, number]:
+                actions[start + row] = number
         tick(start + len(rows))
     return actions

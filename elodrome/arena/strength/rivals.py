@@ -6,8 +6,10 @@ from typing import Any
 
 from elodrome.agents.agent import Agent
 from elodrome.agents.registry import find_kind, make_agent, unfit
-from elodrome.arena.match import MatchResult, make_jobs, play_games
+from elodrome.arena.batch import play_games
+from elodrome.arena.match import make_jobs
 from elodrome.arena.record import GameRecord
+from elodrome.arena.result import MatchResult
 from elodrome.arena.strength.measurement import Measurement, Sheet, Tick
 from elodrome.envs.game import World
 from elodrome.seeding import derive

@@ -9,13 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
-import numpy as np
-
-from elodrome.agents.agent import RESIGN, Agent, Evaluation, Positions
+from elodrome.agents.agent import RESIGN, Agent, Evaluation, Failure, Positions
 from elodrome.agents.isolation.isolated import Isolation, seat_agent
+from elodrome.agents.parts.answers import answered
 from elodrome.arena.ui.advice import Choice, choices, opinion_of
 from elodrome.arena.ui.archive import Archive, snapshot
 from elodrome.arena.ui.counsel import Counsel, Tone
@@ -160,9 +158,9 @@ class Director:
         if answer.error is not None:
             self._fail(f"{label} failed: {answer.error}")
             return
-        _, action = answer.value
-        if isinstance(action, (bool, np.bool_)) or not isinstance(action, (Integral, np.integer)):
-            self._fail(f"{label} answered {action!r:.60}, which is no action")
+        action = answered(answer.value[1])
+        if isinstance(action, Failure):
+            self._fail(f"{label} {action}" if action.kind == "illegal" else f"{label} failed: {action}")
             return
         if action == RESIGN:
             if self.session.may_resign:
@@ -171,10 +169,10 @@ class Director:
                 self._fail(f"{label} resigns, which nobody can here")
             return
         try:
-            self.session.play(int(action))
+            self.session.play(action)
         except IllegalAction:
-            known = 0 <= int(action) < self.session.world.actions
-            name = self.session.world.action_name(int(action)) if known else str(int(action))
+            known = 0 <= action < self.session.world.actions
+            name = self.session.world.action_name(action) if known else str(action)
             self._fail(f"{label} answered {name}, which is not legal here")
             return
         self._advanced()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elodrome.agents.agent import Agent, Config, Position
+from elodrome.agents.agent import Agent, Config, Learner, Position, Progress
 
 
 class Fair(Agent):
@@ -221,6 +221,50 @@ class Rememberer(Agent):
 
     def forget(self):
         self.first.clear()
+
+
+class Vanishing(Agent):
+    """Ends its process at once, with the code of those for whom all went well."""
+
+    def choose(self, position):
+        os._exit(0)
+
+
+class Asleep(Agent):
+    def choose(self, position):
+        time.sleep(1000)
+
+
+class Drowsy(Fair):
+    """Falls asleep where nobody asks for a move."""
+
+    def forget(self):
+        time.sleep(1000)
+
+
+class Idle(Learner):
+    """Learns for ever without a report."""
+
+    def learn(self, budget):
+        time.sleep(1000)
+        yield Progress(0)
+
+    @property
+    def agent(self):
+        return Fair(self.world)
+
+    def weights(self):
+        return {}
+
+    @classmethod
+    def restore(cls, world, config, weights):
+        return Fair(world)
+
+    def snapshot(self):
+        return {}
+
+    def resume(self, snapshot):
+        pass
 
 
 class NoteConfig(Config):

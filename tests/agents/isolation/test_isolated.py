@@ -1,5 +1,7 @@
 """Agents in cells (FAULTS 13-16, 19, 21-23, 42, 47): each mischief costs its game, with the reason; nothing else."""
 
+import io
+import json
 import os
 import re
 import signal
@@ -134,7 +136,7 @@ def test_an_agent_that_never_answers_is_not_asked_for_ever() -> None:
 )
 def test_what_does_not_load_is_named_before_the_first_game(name: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Isolated(spec(name), WORLD, Limits(load=2.0))
+        Isolated(spec(name), WORLD, Limits(load=2.0 if name == "Stubborn" else 60.0))
 
 
 def test_one_that_is_not_repeatable_is_named() -> None:
@@ -177,6 +179,60 @@ def _opened():
 def test_bad_limits_are_one_line(text: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         Isolation.parse(None, text)
+
+
+def test_a_spec_sets_limits_of_its_own() -> None:
+    """Before those of --limits; the agent's own settings stay its own."""
+    given = Isolation(limits=Limits(seconds=7.0, load=30.0))
+    agent = seat_agent(spec("Configured:limit_memory=512,strength=2,limit_seconds=0.5"), WORLD, given)
+    assert isinstance(agent, Isolated)
+    assert (agent.spec, agent.limits) == (spec("Configured:strength=2"), Limits(seconds=0.5, load=30.0, memory=512))
+    result = play_match("tic_tac_toe", spec("Asleep:limit_seconds=0.5"), "random", 2)
+    reasons = {record.reason for record in result.records}
+    assert all(re.fullmatch(r"no answer within 0\.5 s \(rogues\.py, line \d+, in choose\)", r) for r in reasons), (
+        reasons
+    )
+    with pytest.raises(UserError, match="no option 'secs'"):
+        seat_agent(spec("Fair:limit_secs=1"), WORLD)
+    with pytest.raises(UserError, match="memory=1"):
+        seat_agent(spec("Fair:limit_memory=1"), WORLD)
+
+
+def test_one_of_ours_that_is_given_limits_lives_in_a_cell_unless_nobody_does() -> None:
+    assert isinstance(seat_agent("random:limit_seconds=1", WORLD), Isolated)
+    assert not isinstance(seat_agent("random:limit_seconds=1", WORLD, OPEN), Isolated)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Vanishing", "- the check ends here: exited with code 0"),
+        ("Asleep", r"- the check ends here: no answer within 2 s \(rogues\.py, line \d+, in choose\)"),
+        ("Drowsy", r"- the check ends here: no answer within 2 s \(rogues\.py, line \d+, in forget\)"),
+        ("Segfault", "conforms"),  # it does so in a game alone
+        ("Idle", r"- the check ends here: no answer within 8 s \(rogues\.py, line \d+, in learn\)"),
+        ("Stubborn", r"- the check ends here: no answer within 8 s \(rogues\.py, line \d+, in __init__\)"),
+    ],
+)
+def test_the_check_outlives_whom_it_checks(elodrome, name: str, words: str) -> None:
+    code, out, err = elodrome("check", "agent", spec(name), "--env", "tic_tac_toe", "--limits", "seconds=2,load=8")
+    assert code == (0 if words == "conforms" else 1), err
+    assert re.search(words, out), out
+
+
+def test_an_engine_of_ours_outlives_its_agent(elodrome, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b"genmove b\nboardsize 5\ngenmove w\nname\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    code, out, _ = elodrome("gtp", spec("Vanishing"), "--env", "go:size=5")
+    assert code == 0
+    assert out.count("exited with code 0\n") == 2
+    assert out.endswith(f"= Elodrome {spec('Vanishing')}\n\n")
+
+
+def test_strength_outlives_its_agent(elodrome) -> None:
+    code, out, _ = elodrome("strength", spec("Exit"), "--env", "rock_paper_scissors:rounds=9", "--games", 2, "--json")
+    assert code == 0
+    assert json.loads(out)["rivals"]["random"]["failures"] == {"exited with code 3": 1}
 
 
 def test_options_that_ask_for_the_same() -> None:

@@ -301,7 +301,7 @@ def test_who_can_be_chosen():
 
 def test_one_and_the_same_draws():
     """The agent gets the seeds that a match would give it, so that records replay."""
-    from elodrome.arena.match import play_games
+    from elodrome.arena.batch import play_games
     from elodrome.arena.record import GameJob
 
     director = Director(Session(TTT, [Driver("a", Random(TTT)), Driver("b", Random(TTT))], seed=5))

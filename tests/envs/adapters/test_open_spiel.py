@@ -10,7 +10,8 @@ from open_spiel.python.algorithms.minimax import alpha_beta_search
 
 from elodrome import make_env
 from elodrome.agents.random import Random
-from elodrome.arena.match import make_jobs, play_games
+from elodrome.arena.batch import play_games
+from elodrome.arena.match import make_jobs
 from elodrome.arena.record import replay
 from elodrome.envs.adapters.spiel import spiel_game
 from elodrome.envs.game import World
