@@ -87,3 +87,11 @@ def linear_schedule(start: Any, end: Any, steps: Any, t: Any) -> Any:
     if t >= steps:
         return end
     return start + (end - start) * (t / steps)
+
+
+@equation
+def exponential_schedule(start: Any, end: Any, steps: Any, t: Any) -> Any:
+    """From ``start`` at t = 0 to ``end`` > 0 at t = ``steps`` by the same factor each step, constant after that."""
+    if t >= steps:
+        return end
+    return start * (end / start) ** (t / steps)

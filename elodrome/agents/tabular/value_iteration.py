@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
-from elodrome.agents.parts.index import RowIndex
 from elodrome.agents.tabular.dynamic_programming import THETA, best_actions, value_iteration
 from elodrome.envs import engine
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, World
+from elodrome.envs.index import RowIndex
 from elodrome.errors import UserError
 from elodrome.seeding import mix64
 
