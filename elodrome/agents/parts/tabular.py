@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,38 +59,53 @@ class GreedyTable(Agent):
         return Evaluation(best / best.sum(axis=1, keepdims=True), value)
 
 
-class TabularConfig(Config):
-    """alpha: the step size, epsilon: the share of random actions. Each falls to its ``_end`` over its ``_steps`` (0: it
-    stays), as ``fall`` says in a straight line or exponentially, and is divided by n ** its ``_power``: n counts the
-    visits of the state and action for alpha (a power in (0.5, 1] satisfies Robbins-Monro, theorem 2.9), of the state
-    for epsilon. discount: per decision of one's own; None is the world's own. initial: the first values."""
+class RateConfig(Config):
+    """alpha: the step size. It falls to alpha_end over alpha_steps (0: it stays), linearly or exponentially, as
+    ``fall`` says, and is divided by n ** alpha_power, n the visits of the state and action (a power in (0.5, 1]
+    satisfies Robbins-Monro, theorem 2.9). discount: per decision of one's own; None is the world's own. initial: the
+    first values."""
 
     alpha: float = Field(0.2, gt=0.0, le=1.0)
     alpha_end: float = Field(0.0, ge=0.0, le=1.0)
     alpha_steps: int = Field(0, ge=0)
     alpha_power: float = Field(0.0, ge=0.0, le=1.0)
-    epsilon: float = Field(0.1, ge=0.0, le=1.0)
-    epsilon_end: float = Field(0.0, ge=0.0, le=1.0)
-    epsilon_steps: int = Field(0, ge=0)
-    epsilon_power: float = Field(0.0, ge=0.0, le=1.0)
     fall: Literal["linear", "exponential"] = "linear"
     discount: float | None = Field(None, ge=0.0, le=1.0)
     initial: float = 0.0
 
     @model_validator(mode="after")
-    def _falls_to_something(self) -> TabularConfig:
+    def _falls_to_something(self) -> Self:
         for name in ("alpha", "epsilon"):
-            steps, end = getattr(self, f"{name}_steps"), getattr(self, f"{name}_end")
-            if self.fall == "exponential" and steps > 0 and not end > 0.0:
-                raise ValueError(f"{name} cannot fall to 0 exponentially; give {name}_end=0.01 or the like")
-            if self.fall == "exponential" and steps > 0 and getattr(self, name) == 0.0:
-                raise ValueError(f"{name}=0 falls nowhere")
+            if self.fall == "exponential" and getattr(self, f"{name}_steps", 0) > 0:
+                if getattr(self, f"{name}_end") == 0.0:
+                    raise ValueError(f"{name} cannot fall to 0 exponentially; give {name}_end=0.01 or the like")
+                if getattr(self, name) == 0.0:
+                    raise ValueError(f"{name}=0 falls nowhere; start with more")
         return self
 
     def schedule(self, name: str) -> Schedule:
         """The schedule of "alpha" or "epsilon", as compiled loops take it."""
         start, end, steps, power = (float(getattr(self, f"{name}{part}")) for part in ("", "_end", "_steps", "_power"))
         return Schedule(start, end, steps, float(self.fall == "exponential"), power)
+
+    @property
+    def schedules(self) -> tuple[Schedule, Schedule]:
+        """Those of alpha and of epsilon."""
+        return self.schedule("alpha"), Schedule(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+class TabularConfig(RateConfig):
+    """epsilon: the share of random actions. It falls to epsilon_end over epsilon_steps as alpha does, and is divided by
+    n ** epsilon_power, n the visits of the state. The rest: ``RateConfig``."""
+
+    epsilon: float = Field(0.1, ge=0.0, le=1.0)
+    epsilon_end: float = Field(0.0, ge=0.0, le=1.0)
+    epsilon_steps: int = Field(0, ge=0)
+    epsilon_power: float = Field(0.0, ge=0.0, le=1.0)
+
+    @property
+    def schedules(self) -> tuple[Schedule, Schedule]:
+        return self.schedule("alpha"), self.schedule("epsilon")
 
 
 @dataclass(frozen=True)
@@ -112,7 +127,7 @@ class Run:
     """
 
     def __init__(
-        self, world: World, legal: Mask, config: TabularConfig, seed: int, details: Details, policy: Reals | None = None
+        self, world: World, legal: Mask, config: RateConfig, seed: int, details: Details, policy: Reals | None = None
     ) -> None:
         self.config, self.details, self.limit = config, details, world.max_steps
         self.discount = world.discount if config.discount is None else config.discount
@@ -135,9 +150,9 @@ class Run:
 
     def walk(self, finished: Reals) -> Walk:
         """All of it as compiled loops take it; ``finished`` [N, P] is where the returns of N episodes go."""
-        c, d = self.config, self.details
+        (alpha, epsilon), d = self.config.schedules, self.details
         return Walk(
-            self.discount, self.limit, c.schedule("alpha"), c.schedule("epsilon"), d.lambda_, d.span, int(d.once),
+            self.discount, self.limit, alpha, epsilon, d.lambda_, d.span, int(d.once),
             self.clock, self.rng, self.held, self.sums, finished, self.q, self.visits, self.second, self.policy,
             self.counts, self.trail, self.gains, self.fades, np.zeros(self.q.shape[1]),
         )  # fmt: skip
@@ -193,8 +208,8 @@ class Runs:
 class TabularLearner(Learner):
     """Drives a compiled loop ``(model, walk, steps)`` of its own; see ``parts.walk`` and the learner's module."""
 
-    config_class = TabularConfig
-    config: TabularConfig
+    config_class: ClassVar[type[Config]] = TabularConfig
+    config: Any
     default_steps: ClassVar[int] = 2_000_000
     loop: ClassVar[Any]
 
@@ -266,7 +281,7 @@ class TabularLearner(Learner):
 
     @classmethod
     def run_control(
-        cls, world: Game, config: TabularConfig, seeds: Sequence[int], episodes: int, threads: int | None = None
+        cls, world: Game, config: RateConfig, seeds: Sequence[int], episodes: int, threads: int | None = None
     ) -> Runs:
         """Learn ``episodes`` episodes from scratch for every seed, over all cores: for figures and benchmarks."""
         states = InformationStates.of(world)

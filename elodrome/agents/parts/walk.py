@@ -267,3 +267,12 @@ def close(walk: Any) -> bool:
         walk.clock[EPISODES] += 1
         walk.clock[STATE] = -1
     return walk.clock[EPISODES] < walk.finished.shape[0]
+
+
+@helper(types.boolean(WALK))
+def room(walk: Any) -> bool:
+    """Whether the trail has room for one more decision of every seat."""
+    most = 0
+    for p in range(walk.counts.size):
+        most = max(most, walk.counts[p])
+    return most < walk.trail.shape[1]
