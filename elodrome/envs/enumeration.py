@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import types
 
 from elodrome.envs.engine import MASKS, REAL_ROWS, ROWS
-from elodrome.envs.game import Game, Mask, Reals, Words, compiled
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World, compiled
 from elodrome.envs.intrinsics import rules_of
 from elodrome.envs.signatures import ACTIONS, HAS_CHANCE, I8, OUTCOMES, PLAYERS, REALS, STATE_WORDS, WORDS, WORLD
 from elodrome.errors import UserError
@@ -163,10 +163,11 @@ class Tables:
 
     states int64 [S, state_words]; seats int64 [S], -1 at the end; legal uint8 [S, A]; the outcomes of (s, a) are
     edges ``offsets[s * A + a] : offsets[s * A + a + 1]`` with next_state [E], probability [E], reward [E, P];
-    starts int64 [K] with start_probability [K].
+    starts int64 [K] with start_probability [K]. seen float32 [S, O]: what the seat to act sees, told by foreign worlds
+    only, which have no rules to ask.
     """
 
-    game: Game
+    game: World
     states: Words
     seats: Index
     legal: Mask
@@ -176,6 +177,7 @@ class Tables:
     reward: Reals
     starts: Index
     start_probability: Reals
+    seen: Floats | None = None
 
     @property
     def size(self) -> int:
@@ -183,7 +185,9 @@ class Tables:
         return len(self.seats)
 
     def rows(self) -> Words:
-        """All states as whole rows [S, W], constants included, as the rules want them."""
+        """All states of a world of ours as whole rows [S, W], constants included, as the rules want them."""
+        if not isinstance(self.game, Game):
+            raise UserError(f"{self.game.id} has no rows of states: its rules are not ours")
         rows = np.tile(self.game.template, (self.size, 1))
         rows[:, : self.game.state_words] = self.states
         return rows
@@ -209,11 +213,19 @@ class Tables:
         return transition.reshape(self.size, actions, self.size), reward.reshape(self.size, actions)
 
 
-def enumerate_world(game: Game, limit: int = 1_000_000) -> Tables:
+def enumerate_world(game: World, limit: int = 1_000_000) -> Tables:
     """All reachable states of ``game`` and their transitions.
 
-    Raises UserError when there are more than ``limit`` states. Truncation by max_steps is not part of a state.
+    Raises UserError when there are more than ``limit`` states, or when a foreign world does not tell its transitions.
+    Truncation by max_steps is not part of a state.
     """
+    if not isinstance(game, Game):
+        told = game.tables()
+        if told is None:
+            raise UserError(f"{game.id} does not tell its transitions, so that its states cannot be enumerated")
+        if told.size > limit:
+            raise UserError(f"{game.id} has more than {limit} states; too many to enumerate")
+        return told
     states_cap, edges_cap = 1024, 4096
     actions = game.actions
     while True:

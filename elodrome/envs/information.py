@@ -16,7 +16,7 @@ from numba import types
 from elodrome.envs import engine
 from elodrome.envs.engine import MASKS, REAL_ROWS
 from elodrome.envs.enumeration import Tables, enumerate_world
-from elodrome.envs.game import Floats, Game, Mask, Words
+from elodrome.envs.game import Floats, Game, Mask, Words, World
 from elodrome.envs.index import RowIndex, words_of
 from elodrome.envs.signatures import REALS, WORDS
 
@@ -56,12 +56,15 @@ class InformationStates:
     first: Words
 
     @classmethod
-    def of(cls, world: Game, limit: int = 1_000_000) -> Self:
-        """Enumerate ``world``. Raises UserError when it has more than ``limit`` states."""
+    def of(cls, world: World, limit: int = 1_000_000) -> Self:
+        """Enumerate ``world``. Raises UserError when it has more than ``limit`` states, or does not tell them."""
         tables = enumerate_world(world, limit)
         live = np.flatnonzero(tables.seats >= 0)
         seen = np.zeros((len(live), world.observation_size), np.float32)
-        engine.batch_observe(world.compiled, tables.rows(), live, tables.seats[live], seen)
+        if isinstance(world, Game):
+            engine.batch_observe(world.compiled, tables.rows(), live, tables.seats[live], seen)
+        elif tables.seen is not None:
+            seen[:] = tables.seen[live]
         index = RowIndex(keys_of(tables.seats[live], seen))
         info = np.full(tables.size, -1, np.int64)
         info[live] = index.numbers

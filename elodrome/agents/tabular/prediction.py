@@ -37,7 +37,7 @@ def policy_of(spec: str, epsilon: float, states: InformationStates) -> Reals:
     Raises UserError where the agent does not tell its probabilities.
     """
     world = states.tables.game
-    shown = world.information == "perfect" and not world.simultaneous
+    shown = isinstance(world, Game) and world.information == "perfect"
     count = len(states.first)
     told = make_agent(spec, world).evaluate(
         Positions(
