@@ -144,6 +144,11 @@ def unfit(about: About, world: World) -> str | None:
             return "needs a world without dice"
         if need == "enumerable" and (reason := _not_enumerable(world)):
             return reason
+        if need == "few":
+            if isinstance(world, Game) and (reason := _not_enumerable(world)):
+                return reason
+            if world.real_valued:
+                return "needs a world in which the same is seen again; this one shows real numbers"
         if need == "go" and world.id.partition(":")[0] != "go":
             return "needs a Go world, such as go:size=9"
         if need == "tokens" and world.kind != "tokens":

@@ -18,7 +18,7 @@ from elodrome.envs.engine import MASKS, REAL_ROWS
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Floats, Game, Mask, Words, World
 from elodrome.envs.index import RowIndex, words_of
-from elodrome.envs.signatures import REALS, WORDS
+from elodrome.envs.signatures import I8, REALS, WORDS
 
 
 class Model(NamedTuple):
@@ -27,6 +27,9 @@ class Model(NamedTuple):
     info [S]: the information state, -1 where the game is over. seats [S]. legal [I, A]. The outcomes of state s and
     action a are the edges offsets[s * A + a] : offsets[s * A + a + 1], with next_state [E], quantiles [E] (running sums
     of the probabilities of each state and action), rewards [E, P]. starts [K], start_quantiles [K].
+
+    door: 0, or the address of a C function through which a world is stepped that has no such tables (see
+    ``agents.parts.met``); told int64 [2] is what it says beside the state: cut off, and stop at once.
     """
 
     info: Any
@@ -38,9 +41,11 @@ class Model(NamedTuple):
     rewards: Any
     starts: Any
     start_quantiles: Any
+    door: Any
+    told: Any
 
 
-MODEL = types.NamedTuple((WORDS, WORDS, MASKS, WORDS, WORDS, REALS, REAL_ROWS, WORDS, REALS), Model)
+MODEL = types.NamedTuple((WORDS, WORDS, MASKS, WORDS, WORDS, REALS, REAL_ROWS, WORDS, REALS, I8, WORDS), Model)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,17 @@ class InformationStates:
         _, first = np.unique(index.numbers, return_index=True)
         return cls(tables, info, seen[first], tables.seats[live[first]], live[first])
 
+    @property
+    def world(self) -> World:
+        """The world."""
+        return self.tables.game
+
+    def rows(self) -> Words | None:
+        """A state's row [I, W] for each, where a player may see it; else None."""
+        game = self.tables.game
+        shown = isinstance(game, Game) and game.information == "perfect"
+        return self.tables.rows()[self.first] if shown else None
+
     @cached_property
     def legal(self) -> Mask:
         """The legal actions uint8 [I, A] of each information state."""
@@ -94,6 +110,8 @@ class InformationStates:
             tables.reward,
             tables.starts,
             np.cumsum(tables.start_probability),
+            0,
+            np.zeros(2, np.int64),
         )
 
 

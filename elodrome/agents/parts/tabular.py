@@ -6,7 +6,7 @@ The loops themselves stand in ``agents/tabular``, on the steps of ``parts.walk``
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
@@ -16,14 +16,15 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from elodrome.agents.agent import Agent, Budget, Config, Evaluation, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.parts.met import Met
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.walk import EPISODES, STEP, Schedule, Walk
 from elodrome.envs import engine
-from elodrome.envs.game import Floats, Game, Mask, Reals, World
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.envs.index import RowIndex
 from elodrome.envs.information import InformationStates, keys_of
 from elodrome.envs.table import thread_pool
-from elodrome.errors import BrokenAgent, UserError
+from elodrome.errors import BrokenAgent
 from elodrome.seeding import derive, mix64
 
 CHUNK = 1_000_000  # steps between two reports, at most
@@ -120,20 +121,31 @@ class Details:
     trail: int = 0
 
 
+Policy = Callable[[Floats, Mask, Ints, Words | None], Reals]  # observations, legal, seats, states: probabilities
+
+
 class Run:
     """One learner's memory between two calls of its loop; everything that resuming needs. See ``Walk`` for the arrays.
 
-    policy float64 [I, A], of probabilities, is given for a prediction.
+    policy is given for a prediction. ``legal`` [I, C] says which values there are.
     """
 
     def __init__(
-        self, world: World, legal: Mask, config: RateConfig, seed: int, details: Details, policy: Reals | None = None
+        self, states: InformationStates | Met, config: RateConfig, seed: int, details: Details, policy: Policy | None
     ) -> None:
+        world = states.world
         self.config, self.details, self.limit = config, details, world.max_steps
         self.discount = world.discount if config.discount is None else config.discount
         players, slots = world.players, SLOTS if details.trail < 0 else details.trail
-        self.policy = np.zeros((0, world.actions)) if policy is None else _running_sums(policy)
-        self.legal = legal if policy is None else np.ones((len(legal), 1), np.uint8)
+        self.tell = policy
+        self.policy = np.zeros((0, world.actions))
+        self.legal = states.legal
+        if policy is not None:
+            self.legal = np.ones((len(states.legal), 1), np.uint8)
+            self.policy = np.zeros((len(states.legal), world.actions))
+            if isinstance(states, InformationStates):
+                told = policy(states.observations, states.legal, states.seats, states.rows())
+                self.policy[:] = _running_sums(told)
         self.q = np.where(self.legal > 0, config.initial, -np.inf)
         self.visits = np.zeros(self.q.shape)
         self.second = {"none": np.zeros((0, 0)), "values": self.q.copy(), "marks": np.zeros(self.q.shape)}[
@@ -147,6 +159,28 @@ class Run:
         self.trail = np.zeros((players, slots), np.int64)
         self.gains = np.zeros((players, slots))
         self.fades = np.zeros((players, slots))
+
+    def admit(self, met: Met, row: int) -> None:
+        """Take up what was met: its values where there are none yet, and the policy there."""
+        legal = met.legal[row]
+        if self.tell is not None:
+            at = slice(row, row + 1)
+            self.policy[at] = _running_sums(self.tell(met.observations[at], met.legal[at], met.seats[at], None))
+            return
+        for table in (self.q, self.second) if self.details.second == "values" else (self.q,):
+            values = np.where(np.isfinite(table[row]), table[row], self.config.initial)
+            table[row] = np.where(legal > 0, values, -np.inf)
+
+    def resize(self, met: Met) -> None:
+        """As many rows as there is room for in what was met."""
+        rows = len(met.legal)
+        for name in ("q", "visits", "second", "policy"):
+            old = getattr(self, name)
+            if old.size:
+                new = np.full((rows, old.shape[1]), -np.inf if name == "q" and self.tell is None else 0.0)
+                new[: len(old)] = old[:rows]
+                setattr(self, name, new)
+        self.legal = met.legal if self.tell is None else np.ones((rows, 1), np.uint8)
 
     def walk(self, finished: Reals) -> Walk:
         """All of it as compiled loops take it; ``finished`` [N, P] is where the returns of N episodes go."""
@@ -215,10 +249,14 @@ class TabularLearner(Learner):
 
     def __init__(self, task: Task, config: Config | None = None) -> None:
         super().__init__(task, config)
-        if not isinstance(task.world, Game):
-            raise UserError(f"a tabular learner needs the rules of a world of ours; {task.world.id} has none")
-        self.states = InformationStates.of(task.world)
-        self.run = self.fresh(self.states, self.config, task.seed)
+        self.states: InformationStates | Met
+        if isinstance(self.world, Game) or self.world.tables() is not None:
+            self.states = InformationStates.of(self.world)
+            self.run = self.fresh(self.states, self.config, task.seed)
+        else:
+            self.states = met = Met(self.world, lambda row: self.run.admit(met, row))
+            self.run = self.fresh(met, self.config, task.seed)
+            met.begin(derive(task.seed, "first"))
 
     @classmethod
     def details(cls, config: Any) -> Details:
@@ -226,17 +264,22 @@ class TabularLearner(Learner):
         return Details()
 
     @classmethod
-    def fresh(cls, states: InformationStates, config: Any, seed: int) -> Run:
+    def fresh(cls, states: InformationStates | Met, config: Any, seed: int) -> Run:
         """The memory of one who has learned nothing yet."""
-        return Run(states.tables.game, states.legal, config, seed, cls.details(config))
+        return Run(states, config, seed, cls.details(config), None)
 
     @classmethod
-    def advance(cls, states: InformationStates, run: Run, finished: Reals, steps: int) -> int:
+    def advance(cls, states: InformationStates | Met, run: Run, finished: Reals, steps: int) -> int:
         """Learn for ``steps`` steps, or until ``finished`` [N, P] holds the returns of N episodes; how many."""
         end, run.clock[EPISODES] = run.clock[STEP] + steps, 0
         while (left := int(end - run.clock[STEP])) > 0 and run.clock[EPISODES] < len(finished):
             cls.loop(states.model, run.walk(finished), left)
             run.make_room()
+            if isinstance(states, Met):
+                states.check()
+                if states.full:
+                    states.resize(2 * len(states.legal))
+                    run.resize(states)
         return int(run.clock[EPISODES])
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
@@ -261,7 +304,11 @@ class TabularLearner(Learner):
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         q = np.where(self.run.legal > 0, self.values(self.run), 0.0)  # saved agents hold finite numbers only
-        return {"q": q, "observations": self.states.observations, "seats": self.states.seats}
+        return {"q": q[: len(self.states.seats)], **self.seen()}
+
+    def seen(self) -> dict[str, npt.NDArray[Any]]:
+        """What the rows of the table stand for."""
+        return {"observations": self.states.observations.copy(), "seats": self.states.seats.copy()}
 
     @classmethod
     def values(cls, run: Run) -> Reals:
@@ -274,9 +321,14 @@ class TabularLearner(Learner):
         return GreedyTable(world, config, q, observations, seats)
 
     def snapshot(self) -> dict[str, Any]:
-        return dict(self.run.snapshot())
+        return {**self.run.snapshot(), **(self.states.snapshot() if isinstance(self.states, Met) else {})}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
+        if isinstance(self.states, Met):
+            self.states.resume(snapshot, len(snapshot["q"]) if "q" in snapshot else 0)
+            self.run.resize(self.states)
+            for row in range(self.states.known):
+                self.run.admit(self.states, row)
         self.run.resume(snapshot)
 
     @classmethod

@@ -9,7 +9,7 @@ A loop is a compiled function ``(model, walk, steps)`` that reads like the box o
         for p in range(walk.held.shape[0]):
             if due(walk, p):
                 learn(walk, p, ...)
-        if not close(walk):
+        if not close(model, walk):
             break
 
 In games of several seats all seats learn at once by playing each other: the next state of a seat is the one in which it
@@ -31,7 +31,7 @@ from elodrome.agents.ops.td import cut_is_end, exponential_schedule, linear_sche
 from elodrome.envs.engine import GOLDEN, REAL_ROWS, ROWS, STREAMS, below, mix, unit
 from elodrome.envs.game import F, compiled
 from elodrome.envs.information import MODEL
-from elodrome.envs.intrinsics import row
+from elodrome.envs.intrinsics import ask, row
 from elodrome.envs.signatures import I8, REALS, WORDS
 
 F8 = types.float64
@@ -39,6 +39,7 @@ LEAST = float(np.finfo(np.float64).min)
 # What ``clock`` holds: the state (-1: an episode is to be started), plies of the episode, steps so far, the action that
 # is already chosen, the seat to move (-1: over), 1 where the episode ends with this step, episodes finished.
 STATE, PLY, STEP, CHOSEN, SEAT, LAST, EPISODES = range(7)
+CUT, STOP = range(2)  # what ``told`` holds
 
 
 class Schedule(NamedTuple):
@@ -186,7 +187,10 @@ def alpha_at(walk: Any, i: int, column: int) -> float:
 def begin(model: Any, walk: Any) -> int:
     """S as its seat sees it; a fresh start where the last episode is over."""
     if walk.clock[STATE] < 0:
-        state = model.starts[draw(model.start_quantiles, 0, model.starts.size, unit(word(walk)))]
+        if model.door != 0:
+            state = ask(model.door, -1, word(walk))
+        else:
+            state = model.starts[draw(model.start_quantiles, 0, model.starts.size, unit(word(walk)))]
         walk.clock[STATE], walk.clock[SEAT] = state, model.seats[state]
         walk.clock[PLY] = walk.clock[LAST] = 0
         for p in range(walk.held.shape[0]):
@@ -225,16 +229,21 @@ def take(model: Any, walk: Any, i: int, action: int) -> int:
     seat = walk.clock[SEAT]
     walk.held[seat, 0], walk.held[seat, 1] = i, column(walk, action)
     walk.sums[seat, 0], walk.sums[seat, 1] = 0.0, walk.discount
-    at = state * model.legal.shape[1] + action
-    edge, end = model.offsets[at], model.offsets[at + 1]
-    if end - edge > 1:
-        edge = draw(model.quantiles, edge, end, unit(word(walk)))
-    state = model.next_state[edge]
+    walk.clock[PLY] += 1
+    walk.clock[STEP] += 1
+    if model.door != 0:
+        edge, state = 0, ask(model.door, action, 0)
+        if model.told[CUT]:
+            walk.clock[PLY] = walk.limit
+    else:
+        at = state * model.legal.shape[1] + action
+        edge, end = model.offsets[at], model.offsets[at + 1]
+        if end - edge > 1:
+            edge = draw(model.quantiles, edge, end, unit(word(walk)))
+        state = model.next_state[edge]
     for p in range(players):
         walk.sums[p, 0] += model.rewards[edge, p]
         walk.sums[p, 2] += model.rewards[edge, p]
-    walk.clock[PLY] += 1
-    walk.clock[STEP] += 1
     late = walk.clock[PLY] >= walk.limit
     over = model.seats[state] < 0 or (late and cut_is_end(players))
     walk.clock[STATE] = state
@@ -258,15 +267,15 @@ def learn(walk: Any, p: int, target: float) -> None:
     walk.q[i, a] = td_update(walk.q[i, a], target, alpha_at(walk, i, a))
 
 
-@helper(types.boolean(WALK))
-def close(walk: Any) -> bool:
+@helper(types.boolean(MODEL, WALK))
+def close(model: Any, walk: Any) -> bool:
     """End the episode where it is over or out of time; whether there is room for more."""
     if walk.clock[LAST]:
         for p in range(walk.held.shape[0]):
             walk.finished[walk.clock[EPISODES], p] = walk.sums[p, 2]
         walk.clock[EPISODES] += 1
         walk.clock[STATE] = -1
-    return walk.clock[EPISODES] < walk.finished.shape[0]
+    return walk.clock[EPISODES] < walk.finished.shape[0] and not model.told[STOP]
 
 
 @helper(types.boolean(WALK))

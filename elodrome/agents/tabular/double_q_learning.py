@@ -35,7 +35,7 @@ ABOUT = {
     "cls": "DoubleQLearning",
     "chapter": "2",
     "summary": "Q-learning with two tables, against overestimation; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -71,7 +71,7 @@ def double_q_learning(model: Any, walk: Any, steps: int) -> None:
                     learn_by(walk, walk.q, walk.second, p, ahead)
                 else:
                     learn_by(walk, walk.second, walk.q, p, ahead)
-        if not close(walk):
+        if not close(model, walk):
             break
 
 

@@ -21,7 +21,7 @@ ABOUT = {
     "cls": "ExpectedSarsa",
     "chapter": "2",
     "summary": "SARSA in expectation over the next action; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -48,7 +48,7 @@ def expected_sarsa(model: Any, walk: Any, steps: int) -> None:
                 if ahead >= 0:
                     target = td_target(target, walk.sums[p, 1], soft_value(row(walk.q, ahead), epsilon_at(walk, ahead)))
                 learn(walk, p, target)
-        if not close(walk):
+        if not close(model, walk):
             break
 
 

@@ -21,7 +21,7 @@ ABOUT = {
     "cls": "LambdaReturn",
     "chapter": "2",
     "summary": "the offline lambda-return: what a given policy is worth; acts by that policy",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -54,7 +54,7 @@ def lambda_return(model: Any, walk: Any, steps: int) -> None:
             value = walk.q[ahead, 0] if ahead >= 0 else 0.0
             for p in range(walk.held.shape[0]):
                 learn_lambda_returns(walk, p, value)
-        if not close(walk) or not room(walk):
+        if not close(model, walk) or not room(walk):
             break
 
 

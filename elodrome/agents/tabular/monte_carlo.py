@@ -35,7 +35,7 @@ ABOUT = {
     "cls": "MonteCarloControl",
     "chapter": "2",
     "summary": "Monte Carlo control, first or every visit; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -80,7 +80,7 @@ def monte_carlo(model: Any, walk: Any, steps: int) -> None:
             value = walk.q[ahead, column(walk, choose(walk, ahead))] if ahead >= 0 else 0.0
             for p in range(walk.held.shape[0]):
                 learn_returns(walk, p, value)
-        if not close(walk) or not room(walk):
+        if not close(model, walk) or not room(walk):
             break
 
 

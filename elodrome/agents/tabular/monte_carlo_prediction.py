@@ -14,7 +14,7 @@ ABOUT = {
     "cls": "MonteCarloPrediction",
     "chapter": "2",
     "summary": "Monte Carlo: what a given policy is worth, the mean of returns; acts by that policy",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 

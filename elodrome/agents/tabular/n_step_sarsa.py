@@ -32,7 +32,7 @@ ABOUT = {
     "cls": "NStepSarsa",
     "chapter": "2",
     "summary": "SARSA with n-step returns; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -77,7 +77,7 @@ def n_step_sarsa(model: Any, walk: Any, steps: int) -> None:
                 newest = walk.counts[p] - 1 if walk.clock[LAST] else oldest
                 for k in range(max(0, oldest), newest + 1):
                     learn_from(walk, p, k, value)
-        if not close(walk):
+        if not close(model, walk):
             break
 
 

@@ -14,7 +14,7 @@ ABOUT = {
     "cls": "NStepTD",
     "chapter": "2",
     "summary": "n-step TD: what a given policy is worth, from n rewards; acts by that policy",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 

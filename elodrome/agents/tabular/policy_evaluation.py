@@ -34,6 +34,8 @@ class PolicyEvaluation(Plan):
 
     def plan(self, discount: float) -> tuple[Reals, Reals]:
         tables = self.states.tables
-        policy = policy_of(self.config.policy, self.config.epsilon, self.states)[self.states.info]
+        states = self.states
+        told = policy_of(self.config.policy, self.config.epsilon, self.world)
+        policy = told(states.observations, states.legal, states.seats, states.rows())[states.info]
         policy[tables.seats < 0] = 0.0
         return policy[None], policy_evaluation(tables, policy, discount)[None]

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
+from elodrome.agents.parts.met import Met
 from elodrome.agents.parts.saved import expect
-from elodrome.agents.parts.tabular import RateConfig, Run, TabularLearner, restored
+from elodrome.agents.parts.tabular import Policy, RateConfig, Run, TabularLearner, restored
 from elodrome.agents.registry import make_agent
-from elodrome.envs.game import Floats, Game, Reals, World
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.envs.index import RowIndex
 from elodrome.envs.information import InformationStates, keys_of
 from elodrome.errors import BrokenAgent, UserError
@@ -31,33 +32,36 @@ class PredictionConfig(RateConfig):
     epsilon: float = Field(0.0, ge=0.0, le=1.0)
 
 
-def policy_of(spec: str, epsilon: float, states: InformationStates) -> Reals:
-    """The policy [I, A] of the agent that ``spec`` names, softened by epsilon.
+def policy_of(spec: str, epsilon: float, world: World) -> Policy:
+    """The policy of the agent that ``spec`` names, softened by epsilon.
 
-    Raises UserError where the agent does not tell its probabilities.
+    Asked for probabilities, it raises UserError where the agent does not tell them.
     """
-    world = states.tables.game
-    shown = isinstance(world, Game) and world.information == "perfect"
-    count = len(states.first)
-    told = make_agent(spec, world).evaluate(
-        Positions(
-            world=world,
-            observations=states.observations.reshape(count, *world.observation_shape),
-            legal=states.legal,
-            seats=states.seats,
-            states=states.tables.rows()[states.first] if shown else None,
-            seeds=np.zeros(count, np.uint64),
-            games=np.arange(count),
-            plies=np.zeros(count, np.int64),
+    agent = make_agent(spec, world)
+
+    def policy(observations: Floats, legal: Mask, seats: Ints, states: Words | None) -> Reals:
+        count = len(seats)
+        told = agent.evaluate(
+            Positions(
+                world=world,
+                observations=observations.reshape(count, *world.observation_shape),
+                legal=legal,
+                seats=seats,
+                states=states,
+                seeds=np.zeros(count, np.uint64),
+                games=np.arange(count),
+                plies=np.zeros(count, np.int64),
+            )
         )
-    )
-    if told is None:
-        raise UserError(
-            f"policy={spec}: this agent does not tell its probabilities; name one that does, such as random"
-        )
-    policy = np.where(states.legal > 0, told.policy, 0.0)
-    uniform = states.legal / states.legal.sum(axis=1, keepdims=True)
-    return (1.0 - epsilon) * policy / policy.sum(axis=1, keepdims=True) + epsilon * uniform
+        if told is None:
+            raise UserError(
+                f"policy={spec}: this agent does not tell its probabilities; name one that does, such as random"
+            )
+        probabilities = np.where(legal > 0, told.policy, 0.0)
+        uniform = legal / legal.sum(axis=1, keepdims=True)
+        return (1.0 - epsilon) * probabilities / probabilities.sum(axis=1, keepdims=True) + epsilon * uniform
+
+    return policy
 
 
 class FixedPolicy(Agent):
@@ -91,16 +95,15 @@ class Prediction(TabularLearner):
     config_class: ClassVar[type[Config]] = PredictionConfig
 
     @classmethod
-    def fresh(cls, states: InformationStates, config: Any, seed: int) -> Run:
-        policy = policy_of(config.policy, config.epsilon, states)
-        return Run(states.tables.game, states.legal, config, seed, cls.details(config), policy)
+    def fresh(cls, states: InformationStates | Met, config: Any, seed: int) -> Run:
+        policy = policy_of(config.policy, config.epsilon, states.world)
+        return Run(states, config, seed, cls.details(config), policy)
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         return {
-            "policy": np.diff(self.run.policy, axis=1, prepend=0.0),
-            "value": self.values(self.run)[:, 0].copy(),
-            "observations": self.states.observations,
-            "seats": self.states.seats,
+            "policy": np.diff(self.run.policy, axis=1, prepend=0.0)[: len(self.states.seats)],
+            "value": self.values(self.run)[: len(self.states.seats), 0].copy(),
+            **self.seen(),
         }
 
     @classmethod

@@ -17,7 +17,7 @@ ABOUT = {
     "cls": "QLambda",
     "chapter": "2",
     "summary": "Q-learning with eligibility traces (Watkins); in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -43,7 +43,7 @@ def q_lambda(model: Any, walk: Any, steps: int) -> None:
                 delta = td_error(walk.q[walk.held[p, 0], walk.held[p, 1]], target)
                 mark(walk, p)
                 spread(walk, p, delta, decay)
-        if not close(walk) or not room(walk):
+        if not close(model, walk) or not room(walk):
             break
 
 

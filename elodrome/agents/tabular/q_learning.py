@@ -14,7 +14,7 @@ ABOUT = {
     "cls": "QLearning",
     "chapter": "2",
     "summary": "tabular Q-learning; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -31,7 +31,7 @@ def q_learning(model: Any, walk: Any, steps: int) -> None:
                 if ahead >= 0:
                     target = q_learning_target(target, walk.sums[p, 1], row(walk.q, ahead))
                 learn(walk, p, target)
-        if not close(walk):
+        if not close(model, walk):
             break
 
 

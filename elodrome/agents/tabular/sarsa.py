@@ -14,7 +14,7 @@ ABOUT = {
     "cls": "Sarsa",
     "chapter": "2",
     "summary": "tabular SARSA, on-policy; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
@@ -36,7 +36,7 @@ def sarsa(model: Any, walk: Any, steps: int) -> None:
                     chosen = column(walk, walk.clock[CHOSEN])
                     target = sarsa_target(target, walk.sums[p, 1], row(walk.q, ahead), chosen)
                 learn(walk, p, target)
-        if not close(walk):
+        if not close(model, walk):
             break
 
 

@@ -37,7 +37,7 @@ ABOUT = {
     "cls": "SarsaLambda",
     "chapter": "2",
     "summary": "SARSA with eligibility traces; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 SPENT = 1e-12
 
@@ -100,7 +100,7 @@ def sarsa_lambda(model: Any, walk: Any, steps: int) -> None:
                 delta = td_error(walk.q[walk.held[p, 0], walk.held[p, 1]], target)
                 mark(walk, p)
                 spread(walk, p, delta, discount * walk.lambda_)
-        if not close(walk) or not room(walk):
+        if not close(model, walk) or not room(walk):
             break
 
 

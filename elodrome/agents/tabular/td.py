@@ -9,7 +9,7 @@ ABOUT = {
     "cls": "TD",
     "chapter": "2",
     "summary": "TD(0): what a given policy is worth, step by step; acts by that policy",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 

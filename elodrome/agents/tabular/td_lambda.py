@@ -17,7 +17,7 @@ ABOUT = {
     "cls": "TDLambda",
     "chapter": "2",
     "summary": "TD(lambda): what a given policy is worth, by eligibility traces; acts by that policy",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
