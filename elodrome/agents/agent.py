@@ -37,10 +37,11 @@ class About(BaseModel):
     """What a kind of agent says of itself: read from the file's ``ABOUT`` literal without importing it.
 
     cls: the class's name. chapter: of the notes. players: seats of worlds that it can play (least, most).
-    needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "zero_sum",
-    "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that text policies can read).
-    "go" (a Go world). fallible: answers may be no legal action (what a text policy says is parsed) and lose the game
-    then. command: what stands behind the colon of its spec is a command line (another program plays).
+    needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "few" (so do
+    all things seen), "zero_sum", "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that
+    text policies can read), "go" (a Go world). fallible: answers may be no legal action (what a text policy says is
+    parsed) and lose the game then. command: what stands behind the colon of its spec is a command line (another program
+    plays).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +50,7 @@ class About(BaseModel):
     summary: str
     players: tuple[int, int] = (1, 99)
     needs: tuple[
-        Literal["state", "enumerable", "zero_sum", "perfect", "deterministic", "tokens", "text", "go"], ...
+        Literal["state", "enumerable", "few", "zero_sum", "perfect", "deterministic", "tokens", "text", "go"], ...
     ] = ()
     fallible: bool = False
     command: bool = False

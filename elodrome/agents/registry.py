@@ -115,13 +115,17 @@ def kinds() -> tuple[dict[str, Kind], dict[str, str]]:
 
 
 @cache
-def _state_count(world: Game) -> int | None:
+def _not_enumerable(world: World) -> str | None:
+    """Why the states of a world make no tables, or None where they do."""
     try:
-        return enumerate_world(world, ENUMERABLE).size
+        enumerate_world(world, ENUMERABLE)
     except BrokenWorld:  # its rules must not run: that is the reason, not its size
         raise
     except UserError:
-        return None
+        if not isinstance(world, Game) and world.tables() is None:
+            return "needs a world that tells its transitions"
+        return f"needs a world of at most {ENUMERABLE} states"
+    return None
 
 
 def unfit(about: About, world: World) -> str | None:
@@ -138,8 +142,13 @@ def unfit(about: About, world: World) -> str | None:
             return "needs a zero-sum world"
         if need == "deterministic" and not (isinstance(world, Game) and not world.has_chance):
             return "needs a world without dice"
-        if need == "enumerable" and (not isinstance(world, Game) or _state_count(world) is None):
-            return f"needs a world of at most {ENUMERABLE} states"
+        if need == "enumerable" and (reason := _not_enumerable(world)):
+            return reason
+        if need == "few":
+            if isinstance(world, Game) and (reason := _not_enumerable(world)):
+                return reason
+            if world.real_valued:
+                return "needs a world in which the same is seen again; this one shows real numbers"
         if need == "go" and world.id.partition(":")[0] != "go":
             return "needs a Go world, such as go:size=9"
         if need == "tokens" and world.kind != "tokens":

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import types
 
 from elodrome.envs.engine import MASKS, REAL_ROWS, ROWS
-from elodrome.envs.game import Game, Mask, Reals, Words, compiled
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World, compiled
 from elodrome.envs.intrinsics import rules_of
 from elodrome.envs.signatures import ACTIONS, HAS_CHANCE, I8, OUTCOMES, PLAYERS, REALS, STATE_WORDS, WORDS, WORLD
 from elodrome.errors import UserError
@@ -134,16 +134,40 @@ def enumerate_states(
     return known
 
 
+@compiled(types.boolean(I8, WORDS, WORDS, WORDS, WORDS))
+def sort_states(actions: int, offsets: Any, next_state: Any, inward: Any, order: Any) -> bool:
+    """Kahn's algorithm: states into ``order`` [S] so that every edge leads forwards; whether all of them could be
+    placed. Scratch: inward [S], zeros."""
+    for e in range(next_state.size):
+        inward[next_state[e]] += 1
+    placed = 0
+    for s in range(order.size):
+        if inward[s] == 0:
+            order[placed] = s
+            placed += 1
+    at = 0
+    while at < placed:
+        s = order[at]
+        for e in range(offsets[s * actions], offsets[(s + 1) * actions]):
+            inward[next_state[e]] -= 1
+            if inward[next_state[e]] == 0:
+                order[placed] = next_state[e]
+                placed += 1
+        at += 1
+    return placed == order.size
+
+
 @dataclass(frozen=True)
 class Tables:
     """A world as tables. S states, A actions, P seats, E edges (state, action, outcome).
 
     states int64 [S, state_words]; seats int64 [S], -1 at the end; legal uint8 [S, A]; the outcomes of (s, a) are
     edges ``offsets[s * A + a] : offsets[s * A + a + 1]`` with next_state [E], probability [E], reward [E, P];
-    starts int64 [K] with start_probability [K].
+    starts int64 [K] with start_probability [K]. seen float32 [S, O]: what the seat to act sees, told by foreign worlds
+    only, which have no rules to ask.
     """
 
-    game: Game
+    game: World
     states: Words
     seats: Index
     legal: Mask
@@ -153,6 +177,7 @@ class Tables:
     reward: Reals
     starts: Index
     start_probability: Reals
+    seen: Floats | None = None
 
     @property
     def size(self) -> int:
@@ -160,7 +185,9 @@ class Tables:
         return len(self.seats)
 
     def rows(self) -> Words:
-        """All states as whole rows [S, W], constants included, as the rules want them."""
+        """All states of a world of ours as whole rows [S, W], constants included, as the rules want them."""
+        if not isinstance(self.game, Game):
+            raise UserError(f"{self.game.id} has no rows of states: its rules are not ours")
         rows = np.tile(self.game.template, (self.size, 1))
         rows[:, : self.game.state_words] = self.states
         return rows
@@ -168,6 +195,12 @@ class Tables:
     def index(self) -> dict[bytes, int]:
         """From the bytes of a state's changing words to its number."""
         return {row.tobytes(): s for s, row in enumerate(self.states)}
+
+    def order(self) -> Index | None:
+        """The states [S] so that every step leads forwards, or None where one may come back to a state."""
+        order = np.zeros(self.size, np.int64)
+        whole = sort_states(self.game.actions, self.offsets, self.next_state, np.zeros(self.size, np.int64), order)
+        return order if whole else None
 
     def dense(self, seat: int = 0) -> tuple[Reals, Reals]:
         """P [S, A, S] and R [S, A] of notes (2.3) as dense arrays, for small worlds."""
@@ -180,11 +213,19 @@ class Tables:
         return transition.reshape(self.size, actions, self.size), reward.reshape(self.size, actions)
 
 
-def enumerate_world(game: Game, limit: int = 1_000_000) -> Tables:
+def enumerate_world(game: World, limit: int = 1_000_000) -> Tables:
     """All reachable states of ``game`` and their transitions.
 
-    Raises UserError when there are more than ``limit`` states. Truncation by max_steps is not part of a state.
+    Raises UserError when there are more than ``limit`` states, or when a foreign world does not tell its transitions.
+    Truncation by max_steps is not part of a state.
     """
+    if not isinstance(game, Game):
+        told = game.tables()
+        if told is None:
+            raise UserError(f"{game.id} does not tell its transitions, so that its states cannot be enumerated")
+        if told.size > limit:
+            raise UserError(f"{game.id} has more than {limit} states; too many to enumerate")
+        return told
     states_cap, edges_cap = 1024, 4096
     actions = game.actions
     while True:

@@ -29,6 +29,7 @@ from elodrome.envs.signatures import CHANCE, LEGAL, OBSERVE, PLAYER, PLAYOUT, RE
 from elodrome.errors import BrokenWorld, UserError
 
 if TYPE_CHECKING:
+    from elodrome.envs.enumeration import Tables
     from elodrome.envs.table import Table
 
 Words = npt.NDArray[np.int64]
@@ -147,6 +148,7 @@ class World(ABC):
     players: P seats. actions: A, the largest number of actions at once. observation_shape: of what one seat sees.
     max_steps: plies after which a game is truncated. return_range: the least and greatest return of a seat.
     terminal_rewards: nothing is paid before the last step. made_as: the name under which make_env made it, if any.
+    real_valued: what is seen are real numbers, hardly ever twice the same.
     """
 
     id: str
@@ -159,6 +161,7 @@ class World(ABC):
     zero_sum: bool = False
     terminal_rewards: bool = False
     simultaneous: bool = False
+    real_valued: bool = False
     return_range: tuple[float, float] = (-1.0, 1.0)
     discount: float = 1.0
     summary: str = ""
@@ -191,6 +194,10 @@ class World(ABC):
     @abstractmethod
     def table(self, games: int) -> Table:
         """``games`` games of this world side by side."""
+
+    def tables(self) -> Tables | None:
+        """All states and transitions, of a foreign world that tells them; None elsewhere (see ``enumerate_world``)."""
+        return None
 
     def action_name(self, action: int) -> str:
         """The name of an action for people."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.extending import intrinsic
@@ -120,10 +121,24 @@ def _shorts(typingctx: Any, words: Any, offset: Any, count: Any) -> Any:
     return view_type(words, offset, count), codegen
 
 
+def _ask(typingctx: Any, address: Any, action: Any, word: Any) -> Any:
+    """What the C function ``int64 (int64 action, uint64 word)`` at an address answers."""
+    if not isinstance(address, types.Integer):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        long = context.get_value_type(types.int64)
+        function = builder.inttoptr(args[0], ir.FunctionType(long, [long, long]).as_pointer())
+        return builder.call(function, [args[1], args[2]])
+
+    return types.int64(types.int64, types.int64, types.uint64), codegen
+
+
 row: Any = intrinsic(_row)
 real: Any = intrinsic(_real)
 shorts: Any = intrinsic(_shorts)
 rules_of: Any = intrinsic(_rules_of)
+ask: Any = intrinsic(_ask)
 
 
 def address_of(function: Any) -> int:

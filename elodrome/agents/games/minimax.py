@@ -14,12 +14,12 @@ from numba import types
 from pydantic import Field
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
-from elodrome.agents.parts.index import RowIndex
 from elodrome.agents.parts.solve import best_play
 from elodrome.envs import engine
 from elodrome.envs.engine import MASKS, REAL_ROWS, ROWS
 from elodrome.envs.enumeration import Tables, enumerate_world, hash_row
 from elodrome.envs.game import Game, Mask, Reals, Words, World, compiled
+from elodrome.envs.index import RowIndex
 from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, I8, PLAYERS, REALS, RULES, STATE_WORDS, WORDS, WORLD
 from elodrome.errors import UserError

@@ -48,6 +48,15 @@ def max_value(q_t: Any) -> Any:
 
 
 @equation
+def best_action(q_t: Any) -> Any:
+    """``argmax_a q_t[a]`` of one row, the first of equals; illegal actions hold -inf."""
+    best = 0
+    for a in range(1, len(q_t)):
+        best = a if q_t[a] > q_t[best] else best
+    return best
+
+
+@equation
 def sarsa_target(r_t: Any, discount_t: Any, q_t: Any, a_t: Any) -> Any:
     """``r + gamma Q(S', A')`` (eq. 2.59) with the action that is really taken next."""
     return td_target(r_t, discount_t, q_t[a_t])
@@ -87,3 +96,11 @@ def linear_schedule(start: Any, end: Any, steps: Any, t: Any) -> Any:
     if t >= steps:
         return end
     return start + (end - start) * (t / steps)
+
+
+@equation
+def exponential_schedule(start: Any, end: Any, steps: Any, t: Any) -> Any:
+    """From ``start`` at t = 0 to ``end`` > 0 at t = ``steps`` by the same factor each step, constant after that."""
+    if t >= steps:
+        return end
+    return start * (end / start) ** (t / steps)

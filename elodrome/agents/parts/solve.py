@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.parts.index import RowIndex
 from elodrome.envs.engine import MASKS, REAL_ROWS, ROWS
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Game, Reals, Words, compiled
+from elodrome.envs.index import RowIndex
 from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, PLAYERS, WORLD
 from elodrome.errors import UserError

@@ -1,120 +1,34 @@
-"""What tabular learners share: a world as a simulator on tables, the frozen greedy agent, saving and resuming.
+"""What tabular learners share: their settings, their memory, saving and resuming, and the frozen greedy agent.
 
-Action values belong to what the seat to act sees (its observation), not to the state behind it: learners get no more
-than a player would. With several seats every seat learns its own values, by playing against the others as they learn
-(self-play); what a decision earned is all that the seat got until its own next turn, so that the same rule
-serves solo worlds, zero-sum games and games of any payoffs.
+The loops themselves stand in ``agents/tabular``, on the steps of ``parts.walk``.
 """
 
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from elodrome.agents.agent import Agent, Budget, Config, Evaluation, Ints, Learner, Positions, Progress, Task
-from elodrome.agents.parts.index import RowIndex, words_of
+from elodrome.agents.parts.met import Met
 from elodrome.agents.parts.saved import expect
+from elodrome.agents.parts.walk import EPISODES, STEP, Schedule, Walk
 from elodrome.envs import engine
-from elodrome.envs.engine import MASKS, REAL_ROWS, below
-from elodrome.envs.enumeration import enumerate_world
-from elodrome.envs.game import Game, Mask, Reals, World, compiled
-from elodrome.envs.signatures import I8, REALS, WORDS
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
+from elodrome.envs.index import RowIndex
+from elodrome.envs.information import InformationStates, keys_of
 from elodrome.envs.table import thread_pool
-from elodrome.errors import BrokenAgent, UserError
+from elodrome.errors import BrokenAgent
 from elodrome.seeding import derive, mix64
 
-MODEL = types.Tuple((WORDS, WORDS, MASKS, WORDS, WORDS, REALS, REAL_ROWS, WORDS, REALS))
-LEAST = float(np.finfo(np.float64).min)
 CHUNK = 1_000_000  # steps between two reports, at most
-
-
-@compiled(I8(REALS, types.uint64, types.float64), forceinline=True)
-def epsilon_greedy(q: Any, word: Any, epsilon: float) -> int:
-    """An action by definition 2.12, illegal ones (-inf) aside, greedy ties at random; ``word`` is a random word."""
-    explore = np.float64(word >> np.uint64(32)) < epsilon * 4294967296.0
-    best, action, count = q[0], 0, 1
-    if not explore:
-        for a in range(1, q.size):
-            if q[a] > best:
-                best, action, count = q[a], a, 1
-            elif q[a] == best:
-                count += 1
-        if count == 1:
-            return action
-    floor = LEAST if explore else best
-    count = 0
-    for a in range(q.size):
-        count += q[a] >= floor
-    skip = below(word << np.uint64(32), count)
-    action = 0
-    for a in range(q.size):
-        skip -= q[a] >= floor
-        action += skip >= 0
-    return action
-
-
-@compiled(I8(REALS, I8, I8, types.float64), forceinline=True)
-def draw(quantiles: Any, lo: int, hi: int, u: float) -> int:
-    """The outcome among lo .. hi - 1 in whose share of [0, 1) ``u`` lies; quantiles are running sums."""
-    while lo < hi - 1 and u >= quantiles[lo]:
-        lo += 1
-    return lo
-
-
-@dataclass(frozen=True)
-class Simulator:
-    """A world on tables. I information states (seat and observation), S states, E edges, A actions, P seats.
-
-    observations float32 [I, O] and seats [I] say what an information state is. ``model`` is what the compiled
-    loops take: info [S], seats [S], legal [I, A], offsets [S * A + 1], next_state [E], quantiles [E] (running sums of
-    the probabilities of each state and action), rewards [E, P], starts [K], start_quantiles [K].
-    """
-
-    world: Game
-    observations: npt.NDArray[np.float32]
-    seats: Ints
-    model: tuple[Any, ...]
-
-    @classmethod
-    def of(cls, world: Game) -> Self:
-        """Enumerate ``world``. Raises UserError when it has too many states."""
-        tables = enumerate_world(world)
-        live = np.flatnonzero(tables.seats >= 0)
-        seen = np.zeros((len(live), world.observation_size), np.float32)
-        engine.batch_observe(world.compiled, tables.rows(), live, tables.seats[live], seen)
-        index = RowIndex(keys_of(tables.seats[live], seen))
-        info = np.full(tables.size, -1, np.int64)
-        info[live] = index.numbers
-        _, first = np.unique(index.numbers, return_index=True)
-        quantiles = np.cumsum(tables.probability)
-        before = np.concatenate([[0.0], quantiles])[tables.offsets[:-1]]
-        quantiles -= np.repeat(before, np.diff(tables.offsets))
-        model = (
-            info,
-            tables.seats,
-            tables.legal[live[first]],
-            tables.offsets,
-            tables.next_state,
-            quantiles,
-            tables.reward,
-            tables.starts,
-            np.cumsum(tables.start_probability),
-        )
-        return cls(world, seen[first], tables.seats[live[first]], model)
-
-
-def keys_of(seats: Ints, observations: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Information states as rows of words [B, 1 + O]."""
-    return np.concatenate([np.asarray(seats, np.int64)[:, None], words_of(observations)], axis=1)
+SLOTS = 64  # decisions of an episode that there is room for at first
 
 
 class GreedyTable(Agent):
@@ -123,7 +37,7 @@ class GreedyTable(Agent):
     Arrays: q float64 [I, A], observations float32 [I, O], seats int64 [I].
     """
 
-    def __init__(self, world: World, config: Config, q: Reals, observations: npt.NDArray[np.float32], seats: Ints):
+    def __init__(self, world: World, config: Config, q: Reals, observations: Floats, seats: Ints):
         super().__init__(world, config)
         self.q = q
         self._index = RowIndex(keys_of(seats, observations))
@@ -146,56 +60,179 @@ class GreedyTable(Agent):
         return Evaluation(best / best.sum(axis=1, keepdims=True), value)
 
 
-class TabularConfig(Config):
-    """alpha: the step size; with alpha_power p it is alpha / n(s, a) ** p after n updates of that action (p in
-    (0.5, 1] satisfies Robbins-Monro, theorem 2.9). epsilon: exploration, falling in a straight line to epsilon_end
-    over epsilon_steps steps (0: constant at epsilon). discount: None is the world's own. initial: the first values."""
+class RateConfig(Config):
+    """alpha: the step size. It falls to alpha_end over alpha_steps (0: it stays), linearly or exponentially, as
+    ``fall`` says, and is divided by n ** alpha_power, n the visits of the state and action (a power in (0.5, 1]
+    satisfies Robbins-Monro, theorem 2.9). discount: per decision of one's own; None is the world's own. initial: the
+    first values."""
 
     alpha: float = Field(0.2, gt=0.0, le=1.0)
+    alpha_end: float = Field(0.0, ge=0.0, le=1.0)
+    alpha_steps: int = Field(0, ge=0)
     alpha_power: float = Field(0.0, ge=0.0, le=1.0)
-    epsilon: float = Field(0.1, ge=0.0, le=1.0)
-    epsilon_end: float = Field(0.0, ge=0.0, le=1.0)
-    epsilon_steps: int = Field(0, ge=0)
+    fall: Literal["linear", "exponential"] = "linear"
     discount: float | None = Field(None, ge=0.0, le=1.0)
     initial: float = 0.0
 
+    @model_validator(mode="after")
+    def _falls_to_something(self) -> Self:
+        for name in ("alpha", "epsilon"):
+            if self.fall == "exponential" and getattr(self, f"{name}_steps", 0) > 0:
+                if getattr(self, f"{name}_end") == 0.0:
+                    raise ValueError(f"{name} cannot fall to 0 exponentially; give {name}_end=0.01 or the like")
+                if getattr(self, name) == 0.0:
+                    raise ValueError(f"{name}=0 falls nowhere; start with more")
+        return self
+
+    def schedule(self, name: str) -> Schedule:
+        """The schedule of "alpha" or "epsilon", as compiled loops take it."""
+        start, end, steps, power = (float(getattr(self, f"{name}{part}")) for part in ("", "_end", "_steps", "_power"))
+        return Schedule(start, end, steps, float(self.fall == "exponential"), power)
+
+    @property
+    def schedules(self) -> tuple[Schedule, Schedule]:
+        """Those of alpha and of epsilon."""
+        return self.schedule("alpha"), Schedule(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+class TabularConfig(RateConfig):
+    """epsilon: the share of random actions. It falls to epsilon_end over epsilon_steps as alpha does, and is divided by
+    n ** epsilon_power, n the visits of the state. The rest: ``RateConfig``."""
+
+    epsilon: float = Field(0.1, ge=0.0, le=1.0)
+    epsilon_end: float = Field(0.0, ge=0.0, le=1.0)
+    epsilon_steps: int = Field(0, ge=0)
+    epsilon_power: float = Field(0.0, ge=0.0, le=1.0)
+
+    @property
+    def schedules(self) -> tuple[Schedule, Schedule]:
+        return self.schedule("alpha"), self.schedule("epsilon")
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a kind of loop needs beside the settings of all: lambda_, span and once are those of ``Walk``; second: what
+    its second table holds; trail: how many decisions of a seat it remembers (-1: those of the whole episode)."""
+
+    lambda_: float = 0.0
+    span: int = 1
+    once: bool = False
+    second: Literal["none", "values", "marks"] = "none"
+    trail: int = 0
+
+
+Policy = Callable[[Floats, Mask, Ints, Words | None], Reals]  # observations, legal, seats, states: probabilities
+
 
 class Run:
-    """One learner's memory between two calls of its loop; everything that resuming needs.
+    """One learner's memory between two calls of its loop; everything that resuming needs. See ``Walk`` for the arrays.
 
-    q (-inf where illegal) and visits [I, A]; clock [4]: state (-1: start an episode), plies, steps so far, the
-    action already chosen (SARSA); rng [1]; held int64 [P, 2]: each seat's last information state (-1: none) and
-    action; sums [P, 3]: what that seat got since, the discount to date, the return of the episode.
+    policy is given for a prediction. ``legal`` [I, C] says which values there are.
     """
 
-    def __init__(self, simulator: Simulator, config: TabularConfig, seed: int) -> None:
-        legal, players = simulator.model[2], simulator.world.players
-        self.q = np.where(legal > 0, config.initial, -np.inf)
-        self.visits = np.zeros(legal.shape)
-        self.clock = np.array([-1, 0, 0, -1], np.int64)
+    def __init__(
+        self, states: InformationStates | Met, config: RateConfig, seed: int, details: Details, policy: Policy | None
+    ) -> None:
+        world = states.world
+        self.config, self.details, self.limit = config, details, world.max_steps
+        self.discount = world.discount if config.discount is None else config.discount
+        players, slots = world.players, SLOTS if details.trail < 0 else details.trail
+        self.tell = policy
+        self.policy = np.zeros((0, world.actions))
+        self.legal = states.legal
+        if policy is not None:
+            self.legal = np.ones((len(states.legal), 1), np.uint8)
+            self.policy = np.zeros((len(states.legal), world.actions))
+            if isinstance(states, InformationStates):
+                told = policy(states.observations, states.legal, states.seats, states.rows())
+                self.policy[:] = _running_sums(told)
+        self.q = np.where(self.legal > 0, config.initial, -np.inf)
+        self.visits = np.zeros(self.q.shape)
+        self.second = {"none": np.zeros((0, 0)), "values": self.q.copy(), "marks": np.zeros(self.q.shape)}[
+            details.second
+        ]
+        self.clock = np.array([-1, 0, 0, -1, -1, 0, 0], np.int64)
         self.rng = np.array([derive(seed, "learn")], np.uint64)
         self.held = np.full((players, 2), -1, np.int64)
         self.sums = np.zeros((players, 3))
-        constant = config.epsilon_steps == 0
-        self.settings = np.array(
-            [
-                config.alpha,
-                config.alpha_power,
-                simulator.world.discount if config.discount is None else config.discount,
-                config.epsilon,
-                config.epsilon if constant else config.epsilon_end,
-                float(config.epsilon_steps),
-            ]
-        )
+        self.counts = np.zeros(players, np.int64)
+        self.trail = np.zeros((players, slots), np.int64)
+        self.gains = np.zeros((players, slots))
+        self.fades = np.zeros((players, slots))
+
+    def admit(self, met: Met, row: int) -> None:
+        """Take up what was met: its values where there are none yet, and the policy there."""
+        legal = met.legal[row]
+        if self.tell is not None:
+            at = slice(row, row + 1)
+            self.policy[at] = _running_sums(self.tell(met.observations[at], met.legal[at], met.seats[at], None))
+            return
+        for table in (self.q, self.second) if self.details.second == "values" else (self.q,):
+            values = np.where(np.isfinite(table[row]), table[row], self.config.initial)
+            table[row] = np.where(legal > 0, values, -np.inf)
+
+    def resize(self, met: Met) -> None:
+        """As many rows as there is room for in what was met."""
+        rows = len(met.legal)
+        for name in ("q", "visits", "second", "policy"):
+            old = getattr(self, name)
+            if old.size:
+                new = np.full((rows, old.shape[1]), -np.inf if name == "q" and self.tell is None else 0.0)
+                new[: len(old)] = old[:rows]
+                setattr(self, name, new)
+        self.legal = met.legal if self.tell is None else np.ones((rows, 1), np.uint8)
+
+    def walk(self, finished: Reals) -> Walk:
+        """All of it as compiled loops take it; ``finished`` [N, P] is where the returns of N episodes go."""
+        (alpha, epsilon), d = self.config.schedules, self.details
+        return Walk(
+            self.discount, self.limit, alpha, epsilon, d.lambda_, d.span, int(d.once),
+            self.clock, self.rng, self.held, self.sums, finished, self.q, self.visits, self.second, self.policy,
+            self.counts, self.trail, self.gains, self.fades, np.zeros(self.q.shape[1]),
+        )  # fmt: skip
+
+    def make_room(self) -> None:
+        """Twice as many slots where an episode has filled them."""
+        if self.details.trail < 0 and self.counts.max() >= self.trail.shape[1]:
+            for name in ("trail", "gains", "fades"):
+                array = getattr(self, name)
+                setattr(self, name, np.concatenate([array, np.zeros_like(array)], axis=1))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All that changes, by name."""
-        return {name: getattr(self, name) for name in ("q", "visits", "clock", "rng", "held", "sums")}
+        names = ("q", "visits", "second", "clock", "rng", "held", "sums", "counts", "trail", "gains", "fades")
+        return {name: getattr(self, name) for name in names}
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Copies of what changes, finite throughout."""
+        copies = {name: array.copy() for name, array in self.arrays().items()}
+        for name in ("q", "second"):
+            copies[name][~np.isfinite(copies[name])] = 0.0
+        return copies
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+        slots = snapshot["trail"].shape[1] if "trail" in snapshot and snapshot["trail"].ndim == 2 else 0
+        for name, array in self.arrays().items():
+            grown = name in ("trail", "gains", "fades") and self.details.trail < 0
+            shape = (len(array), slots) if grown else array.shape
+            setattr(self, name, expect(snapshot, name, shape).astype(array.dtype))
+        self.q[self.legal == 0] = -np.inf
+        if self.details.second == "values":
+            self.second[self.legal == 0] = -np.inf
+
+
+def _running_sums(policy: Reals) -> Reals:
+    """Quantiles [I, A] of probabilities [I, A], exactly 1 from the last possible action on: no other is drawn."""
+    sums = np.cumsum(policy, axis=1)
+    possible = np.cumsum(policy[:, ::-1] > 0, axis=1)[:, ::-1] > 0  # this action, or one behind it
+    sums[np.concatenate([~possible[:, 1:], np.ones((len(policy), 1), np.bool_)], axis=1)] = 1.0
+    return sums
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Many runs side by side: returns float64 [K, episodes, P], q float64 [K, I, A], steps in all."""
+    """Many runs side by side: returns float64 [K, episodes, P], q float64 [K, I, C], steps in all."""
 
     returns: Reals
     q: Reals
@@ -203,58 +240,56 @@ class Runs:
 
 
 class TabularLearner(Learner):
-    """Drives a compiled loop of its own; see ``loop`` and the module of each learner."""
+    """Drives a compiled loop ``(model, walk, steps)`` of its own; see ``parts.walk`` and the learner's module."""
 
-    config_class = TabularConfig
-    config: TabularConfig
+    config_class: ClassVar[type[Config]] = TabularConfig
+    config: Any
     default_steps: ClassVar[int] = 2_000_000
+    loop: ClassVar[Any]
 
     def __init__(self, task: Task, config: Config | None = None) -> None:
         super().__init__(task, config)
-        if not isinstance(task.world, Game):
-            raise UserError(f"a tabular learner needs the rules of a world of ours; {task.world.id} has none")
-        self.simulator = Simulator.of(task.world)
-        self.run = Run(self.simulator, self.config, task.seed)
-
-    @staticmethod
-    @abstractmethod
-    def loop(
-        model: Any, q: Reals, visits: Reals, settings: Reals, clock: Ints, rng: Any, held: Ints, sums: Reals,
-        finished: Reals, limit: int, steps: int,
-    ) -> int:  # fmt: skip
-        """Learn for ``steps`` steps, or until ``finished`` [N, P] holds the returns of N episodes; how many it holds.
-
-        The other arguments are those of ``Simulator`` and ``Run``; ``limit`` is the world's max_steps.
-        """
+        self.states: InformationStates | Met
+        if isinstance(self.world, Game) or self.world.tables() is not None:
+            self.states = InformationStates.of(self.world)
+            self.run = self.fresh(self.states, self.config, task.seed)
+        else:
+            self.states = met = Met(self.world, lambda row: self.run.admit(met, row))
+            self.run = self.fresh(met, self.config, task.seed)
+            met.begin(derive(task.seed, "first"))
 
     @classmethod
-    def advance(cls, simulator: Simulator, run: Run, finished: Reals, steps: int) -> int:
-        """One call of the loop on a run."""
-        limit = simulator.world.max_steps
-        return int(
-            cls.loop(
-                simulator.model,
-                run.q,
-                run.visits,
-                run.settings,
-                run.clock,
-                run.rng,
-                run.held,
-                run.sums,
-                finished,
-                limit,
-                steps,
-            )
-        )
+    def details(cls, config: Any) -> Details:
+        """What its loop needs beside the settings of all."""
+        return Details()
+
+    @classmethod
+    def fresh(cls, states: InformationStates | Met, config: Any, seed: int) -> Run:
+        """The memory of one who has learned nothing yet."""
+        return Run(states, config, seed, cls.details(config), None)
+
+    @classmethod
+    def advance(cls, states: InformationStates | Met, run: Run, finished: Reals, steps: int) -> int:
+        """Learn for ``steps`` steps, or until ``finished`` [N, P] holds the returns of N episodes; how many."""
+        end, run.clock[EPISODES] = run.clock[STEP] + steps, 0
+        while (left := int(end - run.clock[STEP])) > 0 and run.clock[EPISODES] < len(finished):
+            cls.loop(states.model, run.walk(finished), left)
+            run.make_room()
+            if isinstance(states, Met):
+                states.check()
+                if states.full:
+                    states.resize(2 * len(states.legal))
+                    run.resize(states)
+        return int(run.clock[EPISODES])
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         chunk = min(CHUNK, max(1000, budget.steps // 50))
         finished = np.zeros((16384, self.world.players))
-        while (done := int(self.run.clock[2])) < budget.steps:
+        while (done := int(self.run.clock[STEP])) < budget.steps:
             target = min(budget.steps, (done // chunk + 1) * chunk)
             totals, episodes = np.zeros(self.world.players), 0
-            while (done := int(self.run.clock[2])) < target:
-                count = self.advance(self.simulator, self.run, finished, target - done)
+            while (done := int(self.run.clock[STEP])) < target:
+                count = self.advance(self.states, self.run, finished, target - done)
                 totals += finished[:count].sum(axis=0)
                 episodes += count
             metrics = {"episodes": float(episodes)}
@@ -268,39 +303,46 @@ class TabularLearner(Learner):
         return self.restore(self.world, self.config, self.weights())
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
-        q = np.where(self.simulator.model[2] > 0, self.run.q, 0.0)  # saved agents hold finite numbers only
-        return {"q": q, "observations": self.simulator.observations, "seats": self.simulator.seats}
+        q = np.where(self.run.legal > 0, self.values(self.run), 0.0)  # saved agents hold finite numbers only
+        return {"q": q[: len(self.states.seats)], **self.seen()}
+
+    def seen(self) -> dict[str, npt.NDArray[Any]]:
+        """What the rows of the table stand for."""
+        return {"observations": self.states.observations.copy(), "seats": self.states.seats.copy()}
+
+    @classmethod
+    def values(cls, run: Run) -> Reals:
+        """What was learned, [I, C]."""
+        return run.q
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: dict[str, npt.NDArray[Any]]) -> Agent:
-        count = len(weights["q"]) if "q" in weights else 0
-        q = expect(weights, "q", (count, world.actions))
-        observations = expect(weights, "observations", (count, world.observation_size))
-        seats = expect(weights, "seats", (count,))
-        if count == 0 or not np.isfinite(q).all():
-            raise BrokenAgent("q is empty or not finite")
-        return GreedyTable(world, config, q.astype(np.float64), observations.astype(np.float32), seats.astype(np.int64))
+        q, observations, seats = restored(world, weights, "q", (world.actions,))
+        return GreedyTable(world, config, q, observations, seats)
 
     def snapshot(self) -> dict[str, Any]:
-        return {**{name: array.copy() for name, array in self.run.arrays().items()}, "q": self.weights()["q"]}
+        return {**self.run.snapshot(), **(self.states.snapshot() if isinstance(self.states, Met) else {})}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        for name, array in self.run.arrays().items():
-            array[...] = expect(snapshot, name, array.shape)
-        self.run.q[self.simulator.model[2] == 0] = -np.inf
+        if isinstance(self.states, Met):
+            self.states.resume(snapshot, len(snapshot["q"]) if "q" in snapshot else 0)
+            self.run.resize(self.states)
+            for row in range(self.states.known):
+                self.run.admit(self.states, row)
+        self.run.resume(snapshot)
 
     @classmethod
     def run_control(
-        cls, world: Game, config: TabularConfig, seeds: Sequence[int], episodes: int, threads: int | None = None
+        cls, world: Game, config: RateConfig, seeds: Sequence[int], episodes: int, threads: int | None = None
     ) -> Runs:
         """Learn ``episodes`` episodes from scratch for every seed, over all cores: for figures and benchmarks."""
-        simulator = Simulator.of(world)
-        runs = [Run(simulator, config, seed) for seed in seeds]
+        states = InformationStates.of(world)
+        runs = [cls.fresh(states, config, seed) for seed in seeds]
         returns = np.zeros((len(runs), episodes, world.players))
 
         def part(lo: int, hi: int) -> None:
             for k in range(lo, hi):
-                cls.advance(simulator, runs[k], returns[k], episodes * world.max_steps)
+                cls.advance(states, runs[k], returns[k], episodes * world.max_steps)
 
         parts = max(1, min(threads or os.cpu_count() or 1, len(runs)))
         edges = [len(runs) * i // parts for i in range(parts + 1)]
@@ -308,4 +350,17 @@ class TabularLearner(Learner):
         part(0, edges[1])
         for done in others:
             done.result()
-        return Runs(returns, np.array([run.q for run in runs]), sum(int(run.clock[2]) for run in runs))
+        return Runs(returns, np.array([cls.values(run) for run in runs]), sum(int(run.clock[STEP]) for run in runs))
+
+
+def restored(
+    world: World, weights: dict[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...]
+) -> tuple[Reals, Floats, Ints]:
+    """``weights[name]`` [I, *shape] with observations and seats. Raises BrokenAgent where they are none."""
+    count = len(weights[name]) if name in weights else 0
+    found = expect(weights, name, (count, *shape))
+    observations = expect(weights, "observations", (count, world.observation_size))
+    seats = expect(weights, "seats", (count,))
+    if count == 0 or not np.isfinite(found).all():
+        raise BrokenAgent(f"{name} is empty or not finite")
+    return found.astype(np.float64), observations.astype(np.float32), seats.astype(np.int64)

@@ -1,7 +1,8 @@
 """Dynamic programming on the tables of a solo world (notes 2.3, algorithms 1 to 3).
 
 S states, A actions. Sweeps go through the states in place, as in the book; an ended episode is worth 0. Without
-discount the sweeps converge where the episode is sure to end, for value iteration where it is worth ending it.
+discount the sweeps converge where the episode is sure to end, for value iteration where it is worth ending it. What is
+best then may be to stay where it is safe, for ever, and never to arrive: see ``best_policy``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numba import types
 from elodrome.agents.ops.td import td_target
 from elodrome.envs.engine import MASKS, REAL_ROWS
 from elodrome.envs.enumeration import Tables
-from elodrome.envs.game import Reals, compiled
+from elodrome.envs.game import Mask, Reals, compiled
 from elodrome.envs.signatures import I8, REALS, WORDS
 from elodrome.errors import UserError
 
@@ -22,6 +23,7 @@ F8 = types.float64
 THETA = 1e-12  # relative to the largest value
 TIE = 1e-9  # relative too: actions whose values differ by less are equally good
 SWEEPS = 1_000_000
+MOST = 1 << 28  # plies, states and actions that a plan of every ply may have
 MODEL = types.Tuple((WORDS, MASKS, WORDS, WORDS, REALS, REAL_ROWS))
 
 
@@ -98,6 +100,104 @@ def best_actions(q: Reals) -> Reals:
     """1 where an action of q [S, A] is as good as the best of its state, else 0; all 0 in ended states."""
     best = q.max(axis=1, keepdims=True)
     return ((q >= best - TIE * (1.0 + np.abs(best))) & (q > -np.inf)).astype(np.float64)
+
+
+@compiled(types.void(MODEL, MASKS, types.Array(types.uint8, 1, "C")))
+def mark_sure(model: Any, allowed: Any, sure: Any) -> None:
+    """sure [S]: 1 where the end is reached with probability 1 by some of the actions that are allowed [S, A]."""
+    seats, legal, offsets, next_state, _, _ = model
+    sure[:] = 1
+    reach = np.zeros_like(sure)
+    while True:
+        for s in range(seats.size):
+            reach[s] = seats[s] < 0
+        grows = True
+        while grows:
+            grows = False
+            for s in range(seats.size):
+                for a in range(legal.shape[1]):
+                    if reach[s] or not allowed[s, a]:
+                        continue
+                    inside, ahead = True, False
+                    for e in range(offsets[s * legal.shape[1] + a], offsets[s * legal.shape[1] + a + 1]):
+                        inside = inside and sure[next_state[e]] == 1
+                        ahead = ahead or reach[next_state[e]] == 1
+                    if inside and ahead:
+                        reach[s] = 1
+                        grows = True
+        if np.array_equal(reach, sure):
+            return
+        sure[:] = reach
+
+
+@compiled(F8(MODEL, MASKS, REALS))
+def steps_sweep(model: Any, allowed: Any, steps: Any) -> float:
+    """One sweep of ``T(s) = 1 + min_a sum_s' P(s'|s, a) T(s')`` over what is allowed, in place; the largest change."""
+    seats, legal, offsets, next_state, probability, _ = model
+    delta = 0.0
+    for s in range(seats.size):
+        best = np.inf
+        for a in range(legal.shape[1]):
+            if allowed[s, a]:
+                total = 1.0
+                for e in range(offsets[s * legal.shape[1] + a], offsets[s * legal.shape[1] + a + 1]):
+                    total += probability[e] * steps[next_state[e]]
+                best = min(best, total)
+        if best < np.inf:
+            delta = max(delta, abs(best - steps[s]))
+            steps[s] = best
+    return delta
+
+
+def soonest(tables: Tables, allowed: Mask) -> Mask:
+    """Of the actions allowed uint8 [S, A], those that end the episode in the fewest expected steps; where it is not
+    sure to end by any of them, all."""
+    model = model_of(tables)
+    sure = np.zeros(tables.size, np.uint8)
+    mark_sure(model, allowed, sure)
+    pair = np.repeat(np.arange(allowed.size), np.diff(tables.offsets))
+    strays = np.bincount(pair, 1 - sure[tables.next_state], allowed.size).reshape(allowed.shape) > 0
+    inside = (allowed * (sure[:, None] > 0) * ~strays).astype(np.uint8)
+    steps = np.zeros(tables.size)
+    for _ in range(SWEEPS):
+        if steps_sweep(model, inside, steps) < THETA * (1.0 + steps.max()):
+            break
+    count = 1.0 + np.bincount(pair, tables.probability * steps[tables.next_state], allowed.size).reshape(allowed.shape)
+    quick = inside * (count <= steps[:, None] * (1.0 + TIE) + TIE)
+    fastest: Mask = np.where(sure[:, None] > 0, quick, allowed).astype(np.uint8)
+    return fastest
+
+
+def best_policy(tables: Tables, q: Reals, discount: float) -> Reals:
+    """The policy [S, A] that takes the best actions of q with equal probability; rows of ended states are 0.
+
+    Without discount staying where it is safe may be as good as going on, and none of it ever arrives. Of equally good
+    actions those are taken then that end the episode in the fewest expected steps, the limit of discounts towards 1
+    where all that pays is how it ends.
+    """
+    best = best_actions(q)
+    if discount == 1.0:
+        best = soonest(tables, best.astype(np.uint8)).astype(np.float64)
+    return best / np.maximum(best.sum(axis=1, keepdims=True), 1.0)
+
+
+def backward_induction(tables: Tables, discount: float, plies: int) -> tuple[Reals, Mask]:
+    """(V [L + 1, S], best uint8 [L + 1, S, A]) with 0 .. L plies left, L at most ``plies``: exact where the episode is
+    cut off. L is less where values no longer change with what is left. Raises UserError where that is too much to keep.
+    """
+    model = model_of(tables)
+    if plies * tables.legal.size > MOST:
+        raise UserError(f"{tables.game.id}: too large to plan {plies} plies ahead; leave the limit out of the plan")
+    values, best = [np.zeros(tables.size)], [np.zeros_like(tables.legal)]
+    for _ in range(plies):
+        q = np.full(tables.legal.shape, -np.inf)
+        fill_action_values(model, discount, values[-1], q)
+        value = np.where(tables.seats >= 0, q.max(axis=1), 0.0)
+        best.append(best_actions(q).astype(np.uint8))
+        values.append(value)
+        if np.array_equal(value, values[-2]):
+            break
+    return np.array(values), np.array(best)
 
 
 def uniform_policy(tables: Tables) -> Reals:

@@ -1,106 +1,41 @@
-"""Q-learning (notes 2.5.3, algorithm 5, eq. 2.60): the target takes the best next action, whatever is done next.
-
-Solo worlds are learned as in the book. In games of several seats all seats learn at once by playing each other; the
-next state of a seat is the one in which it moves again, and its reward is all that it got in between.
-"""
+"""Q-learning (notes 2.5.3, algorithm 5, eq. 2.60): the target takes the best next action, whatever is done next."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from elodrome.agents.ops.td import cut_is_end, linear_schedule, q_learning_target, td_update
-from elodrome.agents.parts.tabular import MODEL, TabularConfig, TabularLearner, draw, epsilon_greedy
-from elodrome.envs.engine import GOLDEN, REAL_ROWS, ROWS, STREAMS, mix, unit
+from elodrome.agents.ops.td import q_learning_target
+from elodrome.agents.parts.tabular import TabularLearner
+from elodrome.agents.parts.walk import LOOP, begin, close, due, explore, learn, take
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row
-from elodrome.envs.signatures import I8, REALS, WORDS
 
 ABOUT = {
     "cls": "QLearning",
     "chapter": "2",
     "summary": "tabular Q-learning; in games by self-play",
-    "needs": ("enumerable",),
+    "needs": ("few",),
 }
 
 
-@compiled(I8(MODEL, REAL_ROWS, REAL_ROWS, REALS, WORDS, STREAMS, ROWS, REAL_ROWS, REAL_ROWS, I8, I8))
-def q_learning(
-    model: Any, q: Any, visits: Any, settings: Any, clock: Any, rng: Any, held: Any, sums: Any,
-    finished: Any, limit: int, steps: int,
-) -> int:  # fmt: skip
-    """Algorithm 5 for ``steps`` steps or until ``finished`` is full; see ``parts.tabular`` for the arguments."""
-    info, seats, _, offsets, next_state, quantiles, rewards, starts, start_quantiles = model
-    alpha, power, discount = settings[0], settings[1], settings[2]
-    state, ply, step = clock[0], clock[1], clock[2]
-    word = rng[0]
-    players, actions = held.shape[0], q.shape[1]
-    episodes = 0
+@compiled(LOOP, _nrt=False)
+def q_learning(model: Any, walk: Any, steps: int) -> None:
+    """Algorithm 5; see ``parts.walk`` for what surrounds the update."""
     for _ in range(steps):
-        if episodes == finished.shape[0]:
+        i = begin(model, walk)
+        action = explore(walk, i)
+        ahead = take(model, walk, i, action)
+        for p in range(walk.held.shape[0]):
+            if due(walk, p):
+                target = walk.sums[p, 0]
+                if ahead >= 0:
+                    target = q_learning_target(target, walk.sums[p, 1], row(walk.q, ahead))
+                learn(walk, p, target)
+        if not close(model, walk):
             break
-        if state < 0:
-            # Start an episode.
-            word += GOLDEN
-            state = starts[draw(start_quantiles, 0, starts.size, unit(mix(word)))]
-            ply = 0
-            for p in range(players):
-                held[p, 0] = -1
-                sums[p, 2] = 0.0
-        seat, i = seats[state], info[state]
-
-        # Choose A from S by epsilon-greedy.
-        epsilon = linear_schedule(settings[3], settings[4], settings[5], step)
-        word += GOLDEN
-        action = epsilon_greedy(row(q, i), mix(word), epsilon)
-        held[seat, 0], held[seat, 1] = i, action
-        sums[seat, 0], sums[seat, 1] = 0.0, 1.0
-
-        # Take A, observe R and S'.
-        edge, end = offsets[state * actions + action], offsets[state * actions + action + 1]
-        if end - edge > 1:
-            word += GOLDEN
-            edge = draw(quantiles, edge, end, unit(mix(word)))
-        state = next_state[edge]
-        for p in range(players):
-            sums[p, 0] += sums[p, 1] * rewards[edge, p]
-            sums[p, 1] *= discount
-            sums[p, 2] += rewards[edge, p]
-        ply += 1
-        step += 1
-
-        # Q(S, A) <- Q(S, A) + alpha (R + gamma max_a' Q(S', a') - Q(S, A)): for the seat that moves in S', or, at
-        # the end, for all.
-        late = ply >= limit
-        over = seats[state] < 0 or (late and cut_is_end(players))
-        for p in range(players):
-            i, action = held[p, 0], held[p, 1]
-            if i < 0 or not (over or p == seats[state]):
-                continue
-            if over:
-                target = sums[p, 0]
-            else:
-                target = q_learning_target(sums[p, 0], sums[p, 1], row(q, info[state]))
-            rate = alpha
-            if power > 0.0:
-                visits[i, action] += 1.0
-                rate = alpha / visits[i, action] ** power
-            q[i, action] = td_update(q[i, action], target, rate)
-
-        # Until S' is terminal (or the episode is cut off).
-        if over or late:
-            for p in range(players):
-                finished[episodes, p] = sums[p, 2]
-            episodes += 1
-            state = np.int64(-1)
-    clock[0], clock[1], clock[2] = state, ply, step
-    rng[0] = word
-    return episodes
 
 
 class QLearning(TabularLearner):
-    """Tabular Q-learning on any world that can be enumerated; settings: ``TabularConfig``."""
+    """Tabular Q-learning; settings: ``TabularConfig``."""
 
     loop = staticmethod(q_learning)
-    config: TabularConfig

@@ -1,6 +1,7 @@
 """Value iteration (notes 2.3.4, algorithm 3): solves a solo world exactly, then plays a best action.
 
-It knows the rules and learns nothing. Running out of time (max_steps) is no part of the state and left out of the plan.
+It knows the rules and learns nothing. With ``limit`` it plans for the plies that are left before the world's max_steps,
+by going back from the last (exact where matches are cut off); without, running out of time is no part of the plan.
 """
 
 from __future__ import annotations
@@ -8,60 +9,38 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
-from elodrome.agents.parts.index import RowIndex
-from elodrome.agents.tabular.dynamic_programming import THETA, best_actions, value_iteration
-from elodrome.envs import engine
-from elodrome.envs.enumeration import enumerate_world
-from elodrome.envs.game import Game, World
-from elodrome.errors import UserError
-from elodrome.seeding import mix64
+from elodrome.agents.tabular.dynamic_programming import THETA, backward_induction, best_policy, value_iteration
+from elodrome.agents.tabular.plan import Plan, PlanConfig
+from elodrome.envs.game import Reals
 
 ABOUT = {
     "cls": "ValueIteration",
     "chapter": "2",
     "summary": "dynamic programming: exact values, best actions",
     "players": (1, 1),
-    "needs": ("state", "perfect", "enumerable"),
+    "needs": ("perfect", "enumerable"),
 }
 
 
-class ValueIterationConfig(Config):
-    """theta: sweeps end when no value changes by more, relative to the largest. discount: None is the world's own."""
+class ValueIterationConfig(PlanConfig):
+    """theta: sweeps end when no value changes by more, relative to the largest. limit: whether the plan takes in the
+    plies that are left before the world's limit. discount: None is the world's own."""
 
     theta: float = Field(THETA, gt=0.0)
-    discount: float | None = Field(None, ge=0.0, le=1.0)
+    limit: bool = False
 
 
-class ValueIteration(Agent):
-    """Plays by Q*, equally good actions with equal probability. q float64 [S, A] (-inf where illegal), value [S]."""
+class ValueIteration(Plan):
+    """Plays by Q*, equally good actions with equal probability; without discount those that end soonest."""
 
     config_class = ValueIterationConfig
     config: ValueIterationConfig
-    world: Game
 
-    def __init__(self, world: World, config: Config | None = None) -> None:
-        super().__init__(world, config)
-        tables = enumerate_world(self.world)
-        discount = world.discount if self.config.discount is None else self.config.discount
-        self.q, self.value, self.sweeps = value_iteration(tables, discount, self.config.theta)
-        self._best = best_actions(self.q)
-        self._index = RowIndex(tables.states)
-
-    def _find(self, positions: Positions) -> Ints:
-        if positions.states is None:
-            raise UserError(f"value_iteration needs the state of the world, and {self.world.id} hides it")
-        found = self._index.find(positions.states)
-        if (found < 0).any():
-            raise UserError(f"value_iteration: no play of {self.world.id} leads to the state it was shown")
-        return found
-
-    def act(self, positions: Positions) -> Ints:
-        actions = np.zeros(len(positions), np.int64)
-        engine.batch_sample(self._best[self._find(positions)].astype(np.uint8), mix64(positions.seeds), actions)
-        return actions
-
-    def evaluate(self, positions: Positions) -> Evaluation:
-        found = self._find(positions)
-        best = self._best[found]
-        return Evaluation(best / best.sum(axis=1, keepdims=True), self.value[found])
+    def plan(self, discount: float) -> tuple[Reals, Reals]:
+        tables = self.states.tables
+        if self.config.limit:
+            values, best = backward_induction(tables, discount, self.world.max_steps)
+            count = np.maximum(best[1:].sum(axis=2, keepdims=True), 1)
+            return best[1:] / count, values[1:]
+        q, value, _ = value_iteration(tables, discount, self.config.theta)
+        return best_policy(tables, q, discount)[None], value[None]

@@ -25,6 +25,7 @@ from elodrome.envs.adapters.foreign import (
     step_limit,
     world_of,
 )
+from elodrome.envs.enumeration import Tables
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.errors import BadOption, IllegalAction, UserError, unknown
 
@@ -48,6 +49,7 @@ def from_name(rest: str, **options: Any) -> World:
         try:
             actions = discrete(env.action_space, id)
             shape, _ = flattener(env.observation_space, id)
+            real_valued = isinstance(env.observation_space, spaces.Box) and env.observation_space.dtype.kind == "f"
             steps = env.spec.max_episode_steps if env.spec else None
         finally:
             env.close()
@@ -57,6 +59,7 @@ def from_name(rest: str, **options: Any) -> World:
         actions=int(actions.n),
         observation_shape=shape,
         max_steps=steps or limit,
+        real_valued=real_valued,
         return_range=(-np.inf, np.inf),
         summary=f"Gymnasium's {name}",
         source="gymnasium.farama.org",
@@ -83,6 +86,59 @@ class GymnasiumWorld(World):
 
     def table(self, games: int) -> GymnasiumTable:
         return GymnasiumTable(self, games)
+
+    def tables(self) -> Tables | None:
+        """Gymnasium's toy worlds tell all: ``P[state][action]``, a list of (probability, next state, reward, over)."""
+        env = _make(self.name, self.options)
+        try:
+            toy: Any = env.unwrapped
+            # A fickle passenger changes his mind outside P.
+            if not type(toy).__module__.startswith("gymnasium.envs.toy_text.") or getattr(
+                toy, "fickle_passenger", False
+            ):
+                return None
+            return _toy_tables(self, toy) if hasattr(toy, "P") and hasattr(toy, "initial_state_distrib") else None
+        finally:
+            env.close()
+
+
+def _toy_tables(world: GymnasiumWorld, toy: Any) -> Tables:
+    """The tables of a toy world: its reachable states in order, and the end behind them."""
+    reached: set[int] = set()
+    ahead = {int(s) for s in np.flatnonzero(toy.initial_state_distrib)}
+    while ahead:
+        reached |= ahead
+        moves = [move for s in ahead for outcomes in toy.P[s].values() for move in outcomes]
+        ahead = {int(to) for _, to, _, over in moves if not over} - reached
+    names = sorted(reached)
+    number = {name: s for s, name in enumerate(names)}
+    end = len(names)
+    legal = np.zeros((end + 1, world.actions), np.uint8)
+    for s, name in enumerate(names):
+        legal[s] = toy.action_mask(name) if hasattr(toy, "action_mask") else 1
+    edges: list[tuple[float, int, float]] = []
+    offsets = [0]
+    for s in range(end + 1):
+        for a in range(world.actions):
+            for p, to, reward, over in toy.P[names[s]][a] if legal[s, a] else ():
+                if p > 0.0:
+                    edges.append((float(p), end if over else number[int(to)], float(reward)))
+            offsets.append(len(edges))
+    probability, next_state, reward = (np.array(column) for column in zip(*edges, strict=True))
+    _, flatten = flattener(toy.observation_space, world.id)
+    return Tables(
+        game=world,
+        states=np.array([[*names, -1]]).T,
+        seats=np.array([*[0] * end, -1]),
+        legal=legal,
+        offsets=np.array(offsets),
+        next_state=next_state,
+        probability=probability,
+        reward=reward[:, None],
+        starts=np.array([number[int(s)] for s in np.flatnonzero(toy.initial_state_distrib)]),
+        start_probability=toy.initial_state_distrib[toy.initial_state_distrib > 0].astype(np.float64),
+        seen=np.array([*(flatten(name) for name in names), np.zeros(world.observation_shape, np.float32)], np.float32),
+    )
 
 
 class GymnasiumTable(ForeignTable):

@@ -8,12 +8,13 @@ import pytest
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.check import check_agent
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
-from elodrome.agents.parts.tabular import Runs, Simulator, TabularConfig, TabularLearner
+from elodrome.agents.parts.tabular import Runs, TabularConfig, TabularLearner
 from elodrome.agents.registry import make_config
 from elodrome.agents.tabular.q_learning import QLearning
 from elodrome.agents.tabular.sarsa import Sarsa
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, Reals
+from elodrome.envs.information import InformationStates
 from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, UserError
 
@@ -55,7 +56,7 @@ def test_running_out_of_time_is_no_end() -> None:
     world = make_env("gridworld:map=sutton_barto_5x5,max_steps=20")
     trained = QLearning(Task(world), TabularConfig(alpha=1.0, epsilon=1.0))
     list(trained.learn(Budget(300_000)))
-    row = [np.flatnonzero(o)[0] for o in trained.simulator.observations]
+    row = [np.flatnonzero(o)[0] for o in trained.states.observations]
     value = np.zeros(25)
     value[row] = trained.run.q.max(axis=1)
     assert value[:5].round(1).tolist() == [22.0, 24.4, 22.0, 19.4, 17.5]
@@ -74,11 +75,10 @@ def runs(cliff: Game) -> dict[str, Runs]:
 
 def greedy_path_length(world: Game, q: Reals) -> int:
     """Steps of greedy play to the goal, 999 where it goes round in circles."""
-    simulator = Simulator.of(world)
-    info, seats, _, offsets, next_state, *_, starts, _ = simulator.model
-    state, steps = int(starts[0]), 0
-    while seats[state] >= 0 and steps < 999:
-        state = int(next_state[offsets[state * world.actions + int(q[info[state]].argmax())]])
+    model = InformationStates.of(world).model
+    state, steps = int(model.starts[0]), 0
+    while model.seats[state] >= 0 and steps < 999:
+        state = int(model.next_state[model.offsets[state * world.actions + int(q[model.info[state]].argmax())]])
         steps += 1
     return steps
 
@@ -106,7 +106,7 @@ def test_the_same_seeds_give_the_same_runs_on_any_number_of_threads(cliff: Game)
 def score_against_random(world: Game, learner: TabularLearner, seat: int) -> float:
     """The exact mean return of greedy play (ties at random) against uniformly random play in tic-tac-toe."""
     tables = enumerate_world(world)
-    info = learner.simulator.model[0]
+    info = learner.states.info
     reach = np.zeros(tables.size)
     reach[tables.starts] = 1.0
     score = 0.0

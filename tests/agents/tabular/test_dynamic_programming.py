@@ -1,11 +1,13 @@
 """Dynamic programming against linear solves, the numbers of Sutton & Barto, and exact figures of cliff walking."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 
 from elodrome.agents.check import check_agent, sample_positions
+from elodrome.agents.registry import make_agent
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.agents.tabular.value_iteration import ValueIteration
 from elodrome.envs.enumeration import Tables, enumerate_world
@@ -136,6 +138,21 @@ def test_the_agent_walks_along_the_cliff() -> None:
     assert total == -13.0
 
 
-@pytest.mark.parametrize("world", ["cliff_walking", SLIPPERY, "gridworld:map=four_rooms"])
-def test_conformance(world: str) -> None:
-    assert check_agent("value_iteration", make_env(world)) == []
+@pytest.mark.parametrize("world", ["cliff_walking", SLIPPERY, "gridworld:map=four_rooms", "gymnasium:Taxi-v4"])
+@pytest.mark.parametrize(
+    "spec", ["value_iteration", "value_iteration:limit=true", "policy_iteration", "policy_evaluation:discount=0.9"]
+)
+def test_conformance(spec: str, world: str) -> None:
+    assert check_agent(spec, make_env(world)) == []
+
+
+def test_a_policy_is_evaluated_and_acted_by() -> None:
+    world = make_env("gridworld:map=sutton_barto_5x5")
+    agent: Any = make_agent("policy_evaluation:policy=random", world)
+    positions = sample_positions(world, 100, 1)
+    told = agent.evaluate(positions)
+    top = positions.observations.reshape(100, -1).argmax(axis=1) == 1
+    assert told.value[top].round(1).tolist() == [8.8] * top.sum()
+    assert (told.policy == 0.25).all()
+    soft: Any = make_agent("policy_evaluation:policy=value_iteration,epsilon=0.1", make_env("cliff_walking"))
+    assert soft.value[0][soft.states.tables.starts[0]] == pytest.approx(-50.80, abs=0.005)

@@ -18,6 +18,9 @@ from elodrome.envs.adapters.foreign import env_seed
 from elodrome.envs.adapters.gymnasium import GymnasiumEnv
 from elodrome.envs.adapters.pettingzoo import AecEnv, ParallelEnv
 from elodrome.envs.adapters.register import ANY, ENTRY_POINT
+from elodrome.envs.enumeration import enumerate_world
+from elodrome.envs.index import RowIndex
+from elodrome.envs.information import InformationStates, keys_of
 from elodrome.envs.registry import BUILTIN
 from elodrome.errors import IllegalAction, UserError
 
@@ -310,3 +313,50 @@ def test_environments_in_processes_of_their_own() -> None:
 def test_a_prefix_alone_is_answered_with_an_example(name: str) -> None:
     with pytest.raises(UserError, match="needs a name behind the colon, as in"):
         make_env(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["FrozenLake-v1", "FrozenLake8x8-v1:is_slippery=false", "Taxi-v4", "CliffWalking-v1", "CliffWalkingSlippery-v1"],
+)
+def test_toy_worlds_tell_their_transitions(name: str) -> None:
+    """What is seen in random play has the frequencies, the rewards and the ends that the tables say."""
+    world = make_env(f"gymnasium:{name}")
+    states = InformationStates.of(world)
+    tables = states.tables
+    assert (states.seats == 0).all()
+    assert tables.start_probability.sum() == pytest.approx(1.0)
+    index = RowIndex(keys_of(states.seats, states.observations))
+    table, rng = world.table(1), np.random.default_rng(0)
+    row = np.zeros(1, np.int64)
+    told: dict[tuple[int, int], list[tuple[int, float]]] = {}
+    for game in range(60):
+        table.reset(row, np.array([game], np.uint64))
+        for _ in range(100):
+            (i,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row).reshape(1, -1)))
+            assert i >= 0
+            assert np.array_equal(table.legal(row)[0], states.legal[i])
+            action = int(rng.choice(np.flatnonzero(states.legal[i])))
+            reward = table.step(row, np.array([action]))[0, 0]
+            over = table.seats[0] < 0 and not table.truncated[0]
+            (to,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row, np.zeros(1, np.int64)).reshape(1, -1)))
+            told.setdefault((int(states.first[i]), action), []).append((-1 if over else int(to), float(reward)))
+            if table.seats[0] < 0:
+                break
+    for (s, a), seen in told.items():
+        edges = slice(*tables.offsets[s * world.actions + a : s * world.actions + a + 2])
+        assert tables.probability[edges].sum() == pytest.approx(1.0)
+        expected: dict[tuple[int, float], float] = {}
+        for to, reward, p in zip(
+            states.info[tables.next_state[edges]], tables.reward[edges, 0], tables.probability[edges], strict=True
+        ):
+            expected[int(to), float(reward)] = expected.get((int(to), float(reward)), 0.0) + p
+        for outcome in set(seen) | set(expected):
+            p = expected.get(outcome, 0.0)
+            assert abs(seen.count(outcome) - p * len(seen)) <= 5 * np.sqrt(len(seen) * p * (1 - p)), (s, a, outcome)
+
+
+def test_other_worlds_tell_nothing() -> None:
+    for name in ("Blackjack-v1", "CartPole-v1", "Taxi-v4:fickle_passenger=true"):
+        with pytest.raises(UserError, match="does not tell its transitions"):
+            enumerate_world(make_env(f"gymnasium:{name}"))

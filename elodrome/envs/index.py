@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Ints
 from elodrome.envs.engine import ROWS
 from elodrome.envs.enumeration import find_or_add, hash_row
 from elodrome.envs.game import Words, compiled
@@ -56,13 +55,13 @@ class RowIndex:
     def __init__(self, rows: Words) -> None:
         rows = np.ascontiguousarray(rows, np.int64)
         self._slots = np.full(1 << max(1, 2 * len(rows)).bit_length(), -1, np.int64)
-        self.numbers: Ints = np.zeros(len(rows), np.int64)
+        self.numbers: Words = np.zeros(len(rows), np.int64)
         keys = np.zeros((max(1, len(rows)), rows.shape[1]), np.int64)
         self.keys: Words = keys[: number_rows(rows, keys, self._slots, self.numbers)]
 
-    def find(self, rows: Words) -> Ints:
+    def find(self, rows: Words) -> Words:
         """Numbers int64 [B] of rows [B, >= K] by their first K words; -1 where unknown."""
-        numbers: Ints = find_rows(self.keys, self._slots, np.ascontiguousarray(rows, np.int64))
+        numbers: Words = find_rows(self.keys, self._slots, np.ascontiguousarray(rows, np.int64))
         return numbers
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from elodrome.agents.parts.index import RowIndex, words_of
+from elodrome.envs.index import RowIndex, words_of
 
 
 def test_numbers_are_those_of_a_dictionary() -> None:
