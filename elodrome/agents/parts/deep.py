@@ -168,3 +168,11 @@ class RewardScale:
     def value(self) -> float:
         """The scale as of now."""
         return self.square**0.5 if self.square > 0 else 1.0
+
+    def snapshot(self) -> dict[str, Any]:
+        """What it remembers."""
+        return {"square": self.square}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+        self.square = float(snapshot["square"])

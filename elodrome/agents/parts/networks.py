@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from elodrome.agents.ops.dqn import dueling
+from elodrome.agents.parts.kept import kept, put_back
 from elodrome.agents.parts.saved import expect
 from elodrome.envs.game import World
-from elodrome.errors import UserError
+from elodrome.errors import BrokenAgent, UserError
 
 Arrays = dict[str, npt.NDArray[Any]]
 Torso = Literal["mlp", "conv"]
@@ -133,6 +134,31 @@ def load_adam(optimiser: torch.optim.Optimizer, arrays: dict[str, Any], prefix: 
                 tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
             state.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+@kept.register
+def _(value: nn.Module) -> dict[str, Any]:
+    return module_arrays(value)
+
+
+@put_back.register
+def _(value: nn.Module, entries: dict[str, Any]) -> nn.Module:
+    load_module(value, entries)
+    return value
+
+
+@kept.register
+def _(value: torch.optim.Optimizer) -> dict[str, Any]:
+    return {"slots": len(value.state), **adam_arrays(value, "")}
+
+
+@put_back.register
+def _(value: torch.optim.Optimizer, entries: dict[str, Any]) -> torch.optim.Optimizer:
+    slots = {name: array for name, array in entries.items() if name != "slots"}
+    if len({name.partition("/")[0] for name in slots}) != entries["slots"]:
+        raise BrokenAgent(f"an optimiser of {entries['slots']} slots with the moments of fewer or more")
+    load_adam(value, slots, "")
+    return value
 
 
 def adam(module: nn.Module, rate: float) -> torch.optim.Adam:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Learner, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import gae
 from elodrome.agents.parts.deep import (
@@ -23,13 +23,11 @@ from elodrome.agents.parts.deep import (
     pick,
     require_finite,
 )
+from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
     PolicyValueNet,
     adam,
-    adam_arrays,
-    load_adam,
-    load_module,
     module_arrays,
     seeded,
 )
@@ -60,9 +58,10 @@ class PPOConfig(DeepConfig):
     greedy: bool | None = None
 
 
-class PPO(Learner):
+class PPO(KeptLearner):
     """Learns a policy and its value by PPO-Clip; a step is one decision of the learner."""
 
+    KEEPS = ("net", "optimiser", "env", "rng", "scale", "steps")
     config_class = PPOConfig
     default_steps = 200_000
     config: PPOConfig
@@ -163,31 +162,9 @@ class PPO(Learner):
         with torch.no_grad():
             return self.net.value(observations).cpu().numpy().astype(np.float64)
 
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
-
     def weights(self) -> Arrays:
         return {**module_arrays(self.net), "scale": np.array(self.scale.value)}
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
         return NetworkPolicy(world, config, weights)
-
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            **module_arrays(self.net, "net/"),
-            **adam_arrays(self.optimiser),
-            **{f"env/{name}": value for name, value in self.env.snapshot().items()},
-            "rng": self.rng.bit_generator.state,
-            "square": self.scale.square,
-            "steps": self.steps,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_adam(self.optimiser, snapshot)
-        self.env.resume({name[4:]: value for name, value in snapshot.items() if name.startswith("env/")})
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.scale.square = float(snapshot["square"])
-        self.steps = int(snapshot["steps"])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Ints, Learner, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Ints, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.parts.deep import (
@@ -23,13 +23,11 @@ from elodrome.agents.parts.deep import (
     pick,
     require_finite,
 )
+from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
     PolicyValueNet,
     adam,
-    adam_arrays,
-    load_adam,
-    load_module,
     module_arrays,
     seeded,
 )
@@ -56,9 +54,10 @@ class ReinforceConfig(DeepConfig):
     greedy: bool | None = None
 
 
-class Reinforce(Learner):
+class Reinforce(KeptLearner):
     """Learns a policy from returns of whole episodes; a step is one decision of the learner."""
 
+    KEEPS = ("net", "actor", "critic", "env", "rng", "scale", "steps")
     config_class = ReinforceConfig
     default_steps = 200_000
     config: ReinforceConfig
@@ -149,33 +148,9 @@ class Reinforce(Learner):
                 rest[self.env.truncated] = self.net.value(final).cpu().numpy()
         return rest
 
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
-
     def weights(self) -> Arrays:
         return {**module_arrays(self.net), "scale": np.array(self.scale.value)}
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
         return NetworkPolicy(world, config, weights)
-
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            **module_arrays(self.net, "net/"),
-            **adam_arrays(self.actor, "actor/"),
-            **adam_arrays(self.critic, "critic/"),
-            **{f"env/{name}": value for name, value in self.env.snapshot().items()},
-            "rng": self.rng.bit_generator.state,
-            "square": self.scale.square,
-            "steps": self.steps,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_adam(self.actor, snapshot, "actor/")
-        load_adam(self.critic, snapshot, "critic/")
-        self.env.resume({name[4:]: value for name, value in snapshot.items() if name.startswith("env/")})
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.scale.square = float(snapshot["square"])
-        self.steps = int(snapshot["steps"])

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Positions, Progress, Task
 from elodrome.agents.ops.dqn import double_q_target, huber, q_target
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.deep import (
@@ -28,13 +28,12 @@ from elodrome.agents.parts.deep import (
     quantiles_of,
     require_finite,
 )
+from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
     QNet,
     adam,
-    adam_arrays,
     frozen,
-    load_adam,
     load_module,
     module_arrays,
     seeded,
@@ -117,9 +116,10 @@ class GreedyQ(Agent):
         return Evaluation(probabilities(q / self.config.temperature, positions.legal), value)
 
 
-class DQN(Learner):
+class DQN(KeptLearner):
     """Learns Q* from replayed transitions; a step is one decision of the learner."""
 
+    KEEPS = ("net", "target", "optimiser", "replay", "env", "rng", "scale", "steps", "updates")
     config_class = DQNConfig
     default_steps = 200_000
     config: DQNConfig
@@ -214,36 +214,9 @@ class DQN(Learner):
         second = first * 2.0**26 % 1.0  # the lower bits of the same word
         return self._explore(positions.observations, positions.legal, np.stack([first, second]))
 
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
-
     def weights(self) -> Arrays:
         return {**module_arrays(self.net), "scale": np.array(self.scale)}
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
         return GreedyQ(world, config, weights)
-
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            **module_arrays(self.net, "net/"),
-            **module_arrays(self.target, "target/"),
-            **adam_arrays(self.optimiser),
-            **{f"env/{name}": value for name, value in self.env.snapshot().items()},
-            **{f"replay/{name}": value for name, value in self.replay.snapshot().items()},
-            "rng": self.rng.bit_generator.state,
-            "scale": self.scale,
-            "steps": self.steps,
-            "updates": self.updates,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_module(self.target, snapshot, "target/")
-        load_adam(self.optimiser, snapshot)
-        self.env.resume({name[4:]: value for name, value in snapshot.items() if name.startswith("env/")})
-        self.replay.resume({name[7:]: value for name, value in snapshot.items() if name.startswith("replay/")})
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.scale = float(snapshot["scale"])
-        self.steps, self.updates = int(snapshot["steps"]), int(snapshot["updates"])
