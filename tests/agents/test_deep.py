@@ -8,7 +8,7 @@ import torch
 
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.check import check_learning, sample_positions
-from elodrome.agents.parts.deep import greedy_legal, pick, probabilities
+from elodrome.agents.parts.heads import greedy_legal, pick, probabilities
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.random import Random
 from elodrome.agents.registry import make_learner

@@ -41,6 +41,11 @@ def entropy(log_probs: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs).sum(-1)
 
 
+def categorical_kl(old_log_probs: Tensor, log_probs: Tensor) -> Tensor:
+    """``KL(pi_old || pi)`` [B] in nats, the divergence of (3.71) and (3.73), of log-probabilities [B, A]."""
+    return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
+
+
 def value_loss(value: Tensor, target: Tensor) -> Tensor:
     """``E[(V(s) - R)^2]`` (algorithm 9) of values and targets [B]."""
     return (value - target).square().mean()

@@ -166,6 +166,22 @@ def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=rate, eps=1e-5, fused=True)
 
 
+def to_tensor(array: npt.NDArray[Any], device: str | torch.device) -> Tensor:
+    """An array on the device; reals as float32."""
+    tensor = torch.from_numpy(array).to(device)
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, max_norm: float) -> Tensor:
+    """One step down the gradient, its norm cut to ``max_norm``; the norm before that."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    optimiser.step()
+    return norm
+
+
 def frozen(module: nn.Module) -> nn.Module:
     """A module for acting: on the CPU, in double precision, without gradients. In double precision an answer
     practically never depends on what else stands in the batch."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions, Task, check_device
 from elodrome.agents.parts.kept import KeptLearner
-from elodrome.agents.parts.networks import load_module, module_arrays
+from elodrome.agents.parts.networks import descend, load_module, module_arrays, to_tensor
 from elodrome.agents.parts.transformer import Transformer, answer_logits, choose, generate, log_prob_of
 from elodrome.agents.text.language import Language, Letters, Tokens, language_of, prompts_of
 from elodrome.agents.text.lessons import Lesson, lesson_of
@@ -149,8 +149,7 @@ class TextLearner(KeptLearner):
 
     def tensor(self, array: npt.NDArray[Any]) -> Tensor:
         """An array on the device; reals as float32."""
-        tensor = torch.from_numpy(array).to(self.device)
-        return tensor.float() if tensor.is_floating_point() else tensor
+        return to_tensor(array, self.device)
 
     def sft_rate(self, total: int) -> float:
         """The learning rate of supervised fine-tuning: rises over the first updates, then falls until ``total``."""
@@ -160,11 +159,7 @@ class TextLearner(KeptLearner):
         """One step of AdamW down ``loss``, the gradient's norm at most 1; the norm before that."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        return float(norm)
+        return float(descend(self.optimiser, loss, 1.0))
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         return {**module_arrays(self.network), **self.language.weights()}

@@ -21,13 +21,10 @@ from elodrome.agents.parts.deep import (
     DeepConfig,
     annealed,
     discount_of,
-    greedy_legal,
     opponents_of,
-    pick,
-    probabilities,
-    quantiles_of,
     require_finite,
 )
+from elodrome.agents.parts.heads import greedy_legal, pick, probabilities, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
