@@ -1,4 +1,4 @@
-"""What DQN, REINFORCE and PPO have in common: they solve a trivial world, go on exactly, and leave no trace."""
+"""What the deep learners of chapters 2 and 3 have in common: they solve a trivial world, go on exactly, and leave no trace."""
 
 import itertools
 
@@ -18,11 +18,13 @@ from elodrome.errors import BrokenAgent, Diverged
 SMALL = {
     "dqn": {"envs": 8, "batch": 32, "warmup": 64, "hidden": [16], "target_every": 10},
     "reinforce": {"episodes": 8, "hidden": [16]},
+    "a2c": {"envs": 8, "horizon": 4, "hidden": [16]},
     "ppo": {"envs": 8, "horizon": 8, "minibatch": 32, "hidden": [16]},
 }
 SOLVING = {
     "dqn": {"envs": 8, "batch": 64, "hidden": [32], "tau": 0.0, "target_every": 50, "warmup": 200, "rate": 3e-3},
     "reinforce": {"episodes": 16, "hidden": [32]},
+    "a2c": {"hidden": [32]},
     "ppo": {"envs": 16, "horizon": 16, "minibatch": 128, "hidden": [32]},
 }
 KINDS = list(SMALL)

@@ -142,7 +142,7 @@ class PolicyLearner(KeptLearner):
         """Actions [B] at these quantiles of pi(. | s). Raises Diverged when the network answers with NaN."""
         with torch.inference_mode():
             logits = self.net.logits(self.tensor(observations)).cpu().numpy()
-        require_finite(self.steps, {"logits": float(logits.sum())})
+        require_finite(self.steps, {"logits": float(np.abs(logits).max(initial=0.0))})
         return pick(probabilities(logits, legal), quantiles)
 
     def act(self, positions: Positions) -> Ints:

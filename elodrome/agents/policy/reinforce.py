@@ -1,15 +1,21 @@
-"""REINFORCE with a learned baseline (notes 3.3 and 3.4, algorithm 7; Williams 1992)."""
+"""REINFORCE and its baselines (notes 3.3 and 3.4, algorithm 7; Williams 1992).
+
+The gradient of one episode is ``sum_t grad log pi(a_t | s_t) (G_t - b(s_t))`` (3.25, 3.32), and that of an update its
+mean over whole episodes: without bias where the discount is 1 and ``standardise`` and ``entropy`` are off. (Below 1 the
+notes, like everybody, leave out the ``gamma^t`` in front that the gradient of the discounted J would ask for.)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from elodrome.agents.agent import Budget, Progress, Task
+from elodrome.agents.agent import Budget, Ints, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.parts.collecting import Rollout, collect
@@ -17,17 +23,23 @@ from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.heads import Categorical
 from elodrome.agents.parts.networks import adam, descend
 from elodrome.agents.policy.learner import PolicyConfig, PolicyLearner
+from elodrome.envs.game import Reals
 
-ABOUT = {"cls": "Reinforce", "chapter": "3", "summary": "Monte Carlo policy gradient with a learned baseline"}
+ABOUT = {
+    "cls": "Reinforce",
+    "chapter": "3",
+    "summary": "Monte Carlo policy gradient; baseline none, constant, value or optimal",
+}
 
 
 class ReinforceConfig(PolicyConfig):
-    """episodes: whole episodes per update. baseline: subtract V(s) (3.32), fitted by ``value_epochs`` gradient steps
-    per batch, or nothing. standardise: divide advantages by their standard deviation (a bias that vanishes with the
-    batch; False gives the unbiased estimate 3.25). The rest as ``PolicyConfig`` says."""
+    """episodes: whole episodes per update. baseline: what is subtracted from G_t: nothing; a constant, the mean return
+    of the other episodes; V(s) (3.33), fitted by ``value_epochs`` gradient steps per batch; or the b(s) of least
+    variance (3.34), fitted likewise. standardise: divide advantages by their standard deviation (a bias that vanishes
+    with the batch). The rest as ``PolicyConfig`` says."""
 
     episodes: int = Field(64, ge=1)
-    baseline: bool = True
+    baseline: Literal["none", "constant", "value", "optimal"] = "value"
     value_epochs: int = Field(4, ge=1)
     standardise: bool = True
     entropy: float = Field(0.1, ge=0.0)
@@ -45,40 +57,80 @@ class Reinforce(PolicyLearner):
         self.env = self.seats(self.config.episodes, restart=False)
         self.actor, self.critic = adam(self.net.actor, self.config.rate), adam(self.net.critic, self.config.rate)
 
+    @property
+    def learns_baseline(self) -> bool:
+        """Whether the critic is the baseline."""
+        return self.config.baseline in ("value", "optimal")
+
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.actor, c.rate, self.steps, budget.steps)
             rollout = collect(self.env, self.sample, self.rng)
-            observation, legal, action = (
-                self.tensor(array[rollout.live]) for array in (rollout.observation[:-1], rollout.legal, rollout.action)
-            )
-            returns = self._returns(rollout)
-            advantage = returns
-            if c.baseline:
-                with torch.no_grad():
-                    advantage = advantage - self.net.value(observation)
-            if c.standardise:
-                advantage = pg.standardised(advantage)
-            policy = Categorical.of(self.net.logits(observation), legal)
-            policy_loss = pg.policy_gradient_loss(policy.log_prob(action), advantage)
-            entropy = policy.entropy().mean()
+            batch = self.batch(rollout)
+            policy_loss, entropy = self.policy_loss(batch)
             descend(self.actor, policy_loss - c.entropy * entropy, c.max_norm)
-            metrics = rollout.metrics | {"loss/policy": policy_loss.item(), "entropy": entropy.item()}
-            for _ in range(c.value_epochs if c.baseline else 0):
-                value_loss = pg.value_loss(self.net.value(observation), returns)
-                descend(self.critic, value_loss, c.max_norm)
-                metrics["loss/value"] = value_loss.item()
-            self.steps += len(action)
+            measured = {"loss/policy": policy_loss, "entropy": entropy}
+            for _ in range(c.value_epochs if self.learns_baseline else 0):
+                measured["loss/value"] = self._baseline_loss(batch)
+                descend(self.critic, measured["loss/value"], c.max_norm)
+            self.steps += len(batch["action"])
+            numbers = torch.stack(list(measured.values())).tolist()
+            metrics = rollout.metrics | dict(zip(measured, numbers, strict=True))
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
-    def _returns(self, rollout: Rollout) -> Tensor:
-        """G_t [N] of all decisions; what truncation cut off counts as the critic expects it, as 0 without one."""
-        rest = np.zeros(rollout.action.shape)
-        if self.config.baseline and len(rollout.final):
+    def batch(self, rollout: Rollout) -> dict[str, Tensor]:
+        """All N decisions of an episode in each game, with their returns and what is subtracted from these. What
+        truncation cut off counts as the critic expects it, as 0 where there is none."""
+        live = rollout.live
+        rest = np.zeros(live.shape)
+        if self.learns_baseline and len(rollout.final):
             rest[rollout.truncated] = self.values(self.tensor(rollout.final))
-        scaled = rollout.reward / self.scale.update(rollout.reward[rollout.live])
+        scaled = rollout.reward / self.scale.update(rollout.reward[live])
         discount = self.discount * ~rollout.terminated
-        return self.tensor(discounted_returns(scaled, discount, rest, rollout.continues)[rollout.live])
+        returns = discounted_returns(scaled, discount, rest, rollout.continues)[live]
+        baseline = np.zeros(len(returns))
+        if self.config.baseline == "constant":
+            baseline = mean_of_others(returns, np.nonzero(live)[1])
+        arrays = {
+            "observation": rollout.observation[:-1][live],
+            "legal": rollout.legal[live],
+            "action": rollout.action[live],
+            "return": returns,
+            "baseline": baseline,
+        }
+        batch = {name: self.tensor(array) for name, array in arrays.items()}
+        if self.learns_baseline:
+            with torch.no_grad():
+                batch["baseline"] = self.net.value(batch["observation"])
+        return batch
+
+    def policy_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What has minus (3.32) as its gradient, and the entropy of an episode; means over episodes."""
+        advantage = batch["return"] - batch["baseline"]
+        if self.config.standardise:
+            advantage = pg.standardised(advantage)
+        policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+        length = len(advantage) / self.config.episodes
+        loss = pg.policy_gradient_loss(policy.log_prob(batch["action"]), advantage)
+        return loss * length, policy.entropy().mean() * length
+
+    def _baseline_loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """What is least where the critic is V(s) or, where asked for, b*(s): returns weighed by how far each moves the
+        policy."""
+        weight = torch.ones_like(batch["return"])
+        if self.config.baseline == "optimal":
+            with torch.no_grad():
+                policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+            weight = pg.score_square(policy.log_probs, batch["action"])
+        return pg.value_loss(self.net.value(batch["observation"]), batch["return"], weight)
+
+
+def mean_of_others(returns: Reals, episode: Ints) -> Reals:
+    """For each decision [N] the mean return of the decisions of all other episodes, 0 where there are none: with that
+    as baseline the estimate stays without bias, as it would not with the mean over all."""
+    sums, counts = np.bincount(episode, returns), np.bincount(episode)
+    others: Reals = (sums.sum() - sums) / np.maximum(counts.sum() - counts, 1)
+    return others[episode]
