@@ -1,4 +1,4 @@
-"""What the deep learners of chapters 2 and 3 have in common: they solve a trivial world, go on exactly, and leave no trace."""
+"""What the deep learners have in common: they solve a trivial world, go on exactly, and leave no trace."""
 
 import itertools
 
