@@ -46,9 +46,14 @@ class Rollout:
     @property
     def metrics(self) -> dict[str, float]:
         """Mean return and length of the episodes that ended, nothing where none has."""
-        if not len(self.returns):
-            return {}
-        return {"return": float(self.returns.mean()), "length": float(self.lengths.mean())}
+        return episode_metrics(self.returns, self.lengths)
+
+
+def episode_metrics(returns: Reals, lengths: Reals) -> dict[str, float]:
+    """Mean return and length of n episodes, nothing where n is 0."""
+    if not len(returns):
+        return {}
+    return {"return": float(returns.mean()), "length": float(lengths.mean())}
 
 
 def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int | None = None) -> Rollout:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from elodrome.agents.ops.dqn import dueling
 from elodrome.agents.parts.kept import kept, put_back
 from elodrome.agents.parts.saved import expect
 from elodrome.envs.game import World
@@ -25,7 +24,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 Torso = Literal["mlp", "conv"]
 
 
-def _linear(inputs: int, outputs: int, gain: float = 2.0**0.5) -> nn.Linear:
+def linear(inputs: int, outputs: int, gain: float = 2.0**0.5) -> nn.Linear:
+    """A layer whose weights are orthogonal times ``gain``, its biases 0."""
     layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
@@ -49,7 +49,7 @@ def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind:
         size = planes * shape[1] * shape[2]
     layers.append(nn.Flatten())
     for width in hidden:
-        layers += [_linear(size, width), nn.ReLU()]
+        layers += [linear(size, width), nn.ReLU()]
         size = width
     return nn.Sequential(*layers), size
 
@@ -61,8 +61,8 @@ class PolicyValueNet(nn.Module):
         super().__init__()
         actor, features = make_torso(world.observation_shape, hidden, channels, torso)
         critic, _ = make_torso(world.observation_shape, hidden, channels, torso)
-        self.actor = nn.Sequential(actor, _linear(features, world.actions, 0.01))
-        self.critic = nn.Sequential(critic, _linear(features, 1, 1.0))
+        self.actor = nn.Sequential(actor, linear(features, world.actions, 0.01))
+        self.critic = nn.Sequential(critic, linear(features, 1, 1.0))
 
     def logits(self, observations: Tensor) -> Tensor:
         """Logits [B, A] of all actions, legal or not."""
@@ -73,23 +73,6 @@ class PolicyValueNet(nn.Module):
         """Values [B]."""
         value: Tensor = self.critic(observations)
         return value.squeeze(-1)
-
-
-class QNet(nn.Module):
-    """Action values [B, A]; with ``duel`` out of a value and advantages (eq. 2.68)."""
-
-    def __init__(
-        self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "mlp", duel: bool = False
-    ) -> None:
-        super().__init__()
-        self.torso, features = make_torso(world.observation_shape, hidden, channels, torso)
-        self.values = _linear(features, 1, 0.1) if duel else None
-        self.advantages = _linear(features, world.actions, 0.1)
-
-    def forward(self, observations: Tensor) -> Tensor:
-        features = self.torso(observations)
-        advantages: Tensor = self.advantages(features)
-        return advantages if self.values is None else dueling(self.values(features), advantages)
 
 
 def seeded(seed: int, make: Any, *args: Any, **options: Any) -> Any:
