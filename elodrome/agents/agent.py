@@ -41,7 +41,7 @@ class About(BaseModel):
     all things seen), "zero_sum", "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that
     text policies can read), "go" (a Go world). fallible: answers may be no legal action (what a text policy says is
     parsed) and lose the game then. command: what stands behind the colon of its spec is a command line (another program
-    plays).
+    plays). presets: kinds of their own name that are this one with other settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +54,7 @@ class About(BaseModel):
     ] = ()
     fallible: bool = False
     command: bool = False
+    presets: dict[str, dict[str, Any]] = {}
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ reads each file's ``ABOUT`` literal and imports none of them.
 from __future__ import annotations
 
 import ast
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -34,12 +35,15 @@ ENUMERABLE = 20_000  # states; more make tables that nobody wants to wait for
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of agent: its id, what it says of itself, where its class lives ("module:Class"), where it comes from."""
+    """A kind of agent: its id, what it says of itself, where its class lives ("module:Class"), where it comes from.
+    settings: what a preset has set; preset_of: the kind that it is one of, itself where it is none."""
 
     id: str
     about: About
     target: str
     origin: str = "elodrome"
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    preset_of: str = ""
 
     def load(self) -> type[Agent] | type[Learner]:
         """The class. Raises BrokenAgent, by name, when it does not import or is no Agent or Learner."""
@@ -81,7 +85,12 @@ def builtin() -> dict[str, Kind]:
             about = read_about(file)
             if about is not None:
                 package = f"elodrome.agents.{family}." if family else "elodrome.agents."
-                kinds[file.stem] = Kind(file.stem, about, f"{package}{file.stem}:{about.cls}")
+                target = f"{package}{file.stem}:{about.cls}"
+                kinds[file.stem] = Kind(file.stem, about, target, preset_of=file.stem)
+                for name, settings in about.presets.items():
+                    with_these = ", ".join(f"{key}={json.dumps(value)}" for key, value in settings.items())
+                    preset = about.model_copy(update={"summary": f"{file.stem} with {with_these}"})
+                    kinds[name] = Kind(name, preset, target, settings=settings, preset_of=file.stem)
     return kinds
 
 
@@ -255,7 +264,7 @@ def make_agent(spec: str, world: World) -> Agent:
     cls = kind.load()
     if issubclass(cls, Learner) and "saved" in options:
         return load_agent(Path(str(options.pop("saved"))), world, options, by=kind)
-    config = make_config(kind.id, cls, options)
+    config = make_config(kind.id, cls, {**kind.settings, **options})
     reason = unfit(kind.about, world)
     if reason:
         raise UserError(f"agent {kind.id!r} cannot play {world.id}: it {reason}")
@@ -296,6 +305,6 @@ def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
     reason = unfit(kind.about, task.world)
     if reason:
         raise UserError(f"agent {kind.id!r} cannot learn {task.world.id}: it {reason}")
-    config = make_config(kind.id, cls, {**given, **options})
+    config = make_config(kind.id, cls, {**kind.settings, **given, **options})
     with blamed(f"agent {name!r} fails to load"):
         return cls(task, config)

@@ -41,9 +41,21 @@ def entropy(log_probs: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs).sum(-1)
 
 
-def value_loss(value: Tensor, target: Tensor) -> Tensor:
-    """``E[(V(s) - R)^2]`` (algorithm 9) of values and targets [B]."""
-    return (value - target).square().mean()
+def categorical_kl(old_log_probs: Tensor, log_probs: Tensor) -> Tensor:
+    """``KL(pi_old || pi)`` [B] in nats, the divergence of (3.71) and (3.73), of log-probabilities [B, A]."""
+    return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
+
+
+def value_loss(value: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    """``E[w (V(s) - R)^2]`` (algorithm 9) of values and targets [B]; least where ``V(s) = E[w R | s] / E[w | s]``."""
+    return (weight * (value - target).square()).mean()
+
+
+def score_square(log_probs: Tensor, actions: Tensor) -> Tensor:
+    """``|grad log pi(a|s)|^2`` [B] with respect to the logits, ``1 - 2 pi(a|s) + sum_a' pi(a'|s)^2``, the weight in
+    the baseline of least variance (eq. 3.34); exact where each state has logits of its own."""
+    probs = log_probs.exp()
+    return 1 - 2 * taken(probs, actions) + probs.square().sum(-1)
 
 
 def standardised(advantage: Tensor) -> Tensor:

@@ -15,16 +15,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from elodrome.agents.ops.dqn import dueling
+from elodrome.agents.parts.kept import kept, put_back
 from elodrome.agents.parts.saved import expect
 from elodrome.envs.game import World
-from elodrome.errors import UserError
+from elodrome.errors import BrokenAgent, UserError
 
 Arrays = dict[str, npt.NDArray[Any]]
 Torso = Literal["mlp", "conv"]
 
 
-def _linear(inputs: int, outputs: int, gain: float = 2.0**0.5) -> nn.Linear:
+def linear(inputs: int, outputs: int, gain: float = 2.0**0.5) -> nn.Linear:
+    """A layer whose weights are orthogonal times ``gain``, its biases 0."""
     layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
@@ -48,7 +49,7 @@ def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind:
         size = planes * shape[1] * shape[2]
     layers.append(nn.Flatten())
     for width in hidden:
-        layers += [_linear(size, width), nn.ReLU()]
+        layers += [linear(size, width), nn.ReLU()]
         size = width
     return nn.Sequential(*layers), size
 
@@ -60,8 +61,8 @@ class PolicyValueNet(nn.Module):
         super().__init__()
         actor, features = make_torso(world.observation_shape, hidden, channels, torso)
         critic, _ = make_torso(world.observation_shape, hidden, channels, torso)
-        self.actor = nn.Sequential(actor, _linear(features, world.actions, 0.01))
-        self.critic = nn.Sequential(critic, _linear(features, 1, 1.0))
+        self.actor = nn.Sequential(actor, linear(features, world.actions, 0.01))
+        self.critic = nn.Sequential(critic, linear(features, 1, 1.0))
 
     def logits(self, observations: Tensor) -> Tensor:
         """Logits [B, A] of all actions, legal or not."""
@@ -72,23 +73,6 @@ class PolicyValueNet(nn.Module):
         """Values [B]."""
         value: Tensor = self.critic(observations)
         return value.squeeze(-1)
-
-
-class QNet(nn.Module):
-    """Action values [B, A]; with ``duel`` out of a value and advantages (eq. 2.68)."""
-
-    def __init__(
-        self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "mlp", duel: bool = False
-    ) -> None:
-        super().__init__()
-        self.torso, features = make_torso(world.observation_shape, hidden, channels, torso)
-        self.values = _linear(features, 1, 0.1) if duel else None
-        self.advantages = _linear(features, world.actions, 0.1)
-
-    def forward(self, observations: Tensor) -> Tensor:
-        features = self.torso(observations)
-        advantages: Tensor = self.advantages(features)
-        return advantages if self.values is None else dueling(self.values(features), advantages)
 
 
 def seeded(seed: int, make: Any, *args: Any, **options: Any) -> Any:
@@ -135,9 +119,50 @@ def load_adam(optimiser: torch.optim.Optimizer, arrays: dict[str, Any], prefix: 
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
+@kept.register
+def _(value: nn.Module) -> dict[str, Any]:
+    return module_arrays(value)
+
+
+@put_back.register
+def _(value: nn.Module, entries: dict[str, Any]) -> nn.Module:
+    load_module(value, entries)
+    return value
+
+
+@kept.register
+def _(value: torch.optim.Optimizer) -> dict[str, Any]:
+    return {"slots": len(value.state), **adam_arrays(value, "")}
+
+
+@put_back.register
+def _(value: torch.optim.Optimizer, entries: dict[str, Any]) -> torch.optim.Optimizer:
+    slots = {name: array for name, array in entries.items() if name != "slots"}
+    if len({name.partition("/")[0] for name in slots}) != entries["slots"]:
+        raise BrokenAgent(f"an optimiser of {entries['slots']} slots with the moments of fewer or more")
+    load_adam(value, slots, "")
+    return value
+
+
 def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
     """Adam in its fused form: several times faster on small networks."""
     return torch.optim.Adam(module.parameters(), lr=rate, eps=1e-5, fused=True)
+
+
+def to_tensor(array: npt.NDArray[Any], device: str | torch.device) -> Tensor:
+    """An array on the device; reals as float32."""
+    tensor = torch.from_numpy(array).to(device)
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, max_norm: float) -> Tensor:
+    """One step down the gradient, its norm cut to ``max_norm``; the norm before that."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    optimiser.step()
+    return norm
 
 
 def frozen(module: nn.Module) -> nn.Module:

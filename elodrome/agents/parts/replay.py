@@ -1,31 +1,45 @@
-"""Experience replay (notes 2.6.3, definition 2.14): a ring of transitions, sampled uniformly."""
+"""Experience replay (notes 2.6.3, definition 2.14): rings of fields, drawn uniformly or by priority (Schaul et al.
+2016), and the sums over n steps that go into them (2.6.6.3).
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
-from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.agents.parts.sumtree import SumTree
+from elodrome.agents.parts.vector import SeatEnv
+from elodrome.envs.game import Floats, Reals, World
 from elodrome.errors import UserError
 
+Batch = dict[str, npt.NDArray[Any]]
 
-@dataclass(frozen=True)
-class Transitions:
-    """B transitions: observation and next_observation float32 [B, *shape], action int64 [B], reward float64 [B],
-    terminated bool [B] (the only thing that cuts the bootstrap), next_legal uint8 [B, A]."""
 
-    observation: Floats
-    action: Ints
-    reward: Reals
-    next_observation: Floats
-    next_legal: Mask
-    terminated: npt.NDArray[np.bool_]
+class Field(NamedTuple):
+    """One field of an entry: its shape and the type it is kept in."""
+
+    shape: tuple[int, ...]
+    dtype: type[np.generic]
+
+
+def transition_fields(world: World, *, in_bytes: bool = False) -> dict[str, Field]:
+    """What a transition consists of, in the order of ``NStep``. discount is 0 where it ended the episode (and only
+    there); ``in_bytes`` keeps observations as uint8, a quarter of the memory, where all are whole numbers to 255."""
+    seen = Field(world.observation_shape, np.uint8 if in_bytes else np.float32)
+    return {
+        "observation": seen,
+        "action": Field((), np.int64),
+        "reward": Field((), np.float64),
+        "discount": Field((), np.float64),
+        "next_observation": seen,
+        "next_legal": Field((world.actions,), np.uint8),
+    }
 
 
 USED = 0.8  # of the memory that is free; the rest is for networks, batches and everybody else
@@ -45,9 +59,9 @@ def free_memory() -> int:
         return free
 
 
-def _must_fit(world: World, capacity: int) -> None:
+def _must_fit(world: World, fields: Mapping[str, Field], capacity: int) -> None:
     """Raises UserError, before anything is allocated, where the ring would not fit into memory."""
-    each = 2 * 4 * world.observation_size + world.actions + 17
+    each = sum(int(np.prod(field.shape)) * np.dtype(field.dtype).itemsize for field in fields.values())
     room = int(USED * free_memory())
     if capacity * each > room:
         raise UserError(
@@ -64,51 +78,139 @@ def _round(count: int) -> int:
 
 
 class Replay:
-    """The last ``capacity`` transitions; older ones are overwritten first. Raises UserError where they do not fit."""
+    """The last ``capacity`` entries; older ones are overwritten first. Raises UserError where they do not fit.
 
-    def __init__(self, world: World, capacity: int) -> None:
-        _must_fit(world, capacity)
-        shape = (capacity, *world.observation_shape)
-        self.capacity = capacity
-        self.count = 0  # transitions ever added
-        self._ring: dict[str, npt.NDArray[Any]] = {
-            "observation": np.zeros(shape, np.float32),
-            "action": np.zeros(capacity, np.int64),
-            "reward": np.zeros(capacity),
-            "next_observation": np.zeros(shape, np.float32),
-            "next_legal": np.zeros((capacity, world.actions), np.uint8),
-            "terminated": np.zeros(capacity, np.bool_),
-        }
+    With ``priority`` alpha > 0 an entry is drawn with probability ``p^alpha / sum p^alpha`` (new ones have the greatest
+    p that was ever told), else uniformly.
+    """
+
+    def __init__(self, world: World, fields: Mapping[str, Field], capacity: int, priority: float = 0.0) -> None:
+        _must_fit(world, fields, capacity)
+        self.world, self.capacity, self.priority = world, capacity, priority
+        self.count = 0  # entries ever added
+        self._greatest = 1.0
+        self._ring: Batch = {name: np.zeros((capacity, *f.shape), f.dtype) for name, f in fields.items()}
+        self._tree = SumTree(capacity) if priority else None
 
     def __len__(self) -> int:
         return min(self.count, self.capacity)
 
-    def add(self, batch: Transitions) -> None:
-        """Add transitions in order, overwriting the oldest."""
-        kept = slice(max(0, len(batch.action) - self.capacity), None)
-        size = len(batch.action)
+    def add(self, batch: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Add entries, arrays [B, ...] by field, in order, overwriting the oldest. Raises UserError where observations
+        are to be kept in bytes and are not whole numbers from 0 to 255."""
+        size = len(batch["action"])
+        kept = slice(max(0, size - self.capacity), None)
         at = (self.count + np.arange(size)[kept]) % self.capacity
         for name, ring in self._ring.items():
-            ring[at] = getattr(batch, name)[kept]
+            fresh = batch[name][kept]
+            ring[at] = _whole(fresh, self.world) if ring.dtype == np.uint8 and fresh.dtype != np.uint8 else fresh
+        if self._tree is not None:
+            self._tree.set(at, np.full(len(at), self._greatest**self.priority))
         self.count += size
 
-    def sample(self, size: int, rng: np.random.Generator) -> Transitions:
-        """``size`` transitions, each uniformly at random."""
-        at = rng.integers(0, len(self), size)
-        return Transitions(**{name: ring[at] for name, ring in self._ring.items()})
+    def sample(self, size: int, rng: np.random.Generator) -> tuple[Ints, Batch]:
+        """``size`` entries and where they stand: each uniformly at random, or one from each of ``size`` equal parts of
+        all priorities."""
+        if self._tree is None:
+            at = rng.integers(0, len(self), size)
+        else:
+            at = self._tree.find((np.arange(size) + rng.random(size)) / size)
+        return at, {name: ring[at] for name, ring in self._ring.items()}
+
+    def weights(self, at: Ints, beta: float) -> Reals:
+        """Importance weights ``(N P(i))^-beta`` [B] over their greatest: with ``beta`` 1 they make up for all that
+        drawing by priority prefers. 1 where it is uniform."""
+        if self._tree is None:
+            return np.ones(len(at))
+        weights: Reals = (len(self) * self._tree[at] / self._tree.total) ** -beta
+        return weights / weights.max()
+
+    def tell(self, at: Ints, priorities: Reals) -> None:
+        """The priorities p > 0 of entries that were drawn."""
+        if self._tree is not None:
+            self._greatest = max(self._greatest, float(priorities.max()))
+            self._tree.set(at, priorities**self.priority)
+
+    def __getitem__(self, field: str) -> npt.NDArray[Any]:
+        """All that is kept of a field, oldest not first."""
+        return self._ring[field][: len(self)]
 
     def reward_scale(self) -> float:
         """The root mean square of the rewards kept, 1 where all are 0: what losses are measured in."""
-        square = float(np.square(self._ring["reward"][: len(self)]).mean()) if self.count else 0.0
+        square = float(np.square(self["reward"]).mean()) if self.count else 0.0
         return square**0.5 if square > 0 else 1.0
 
     def snapshot(self) -> dict[str, Any]:
         """What is kept, as arrays."""
-        arrays: dict[str, Any] = {name: ring[: len(self)].copy() for name, ring in self._ring.items()}
-        return {**arrays, "count": self.count}
+        kept: dict[str, Any] = {name: self[name].copy() for name in self._ring}
+        if self._tree is not None:
+            kept |= {"priorities": self._tree.priorities[: len(self)], "greatest": self._greatest}
+        return {**kept, "count": self.count}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go back to a snapshot of a ring of the same capacity."""
         self.count = int(snapshot["count"])
         for name, ring in self._ring.items():
             ring[: len(self)] = snapshot[name]
+        if self._tree is not None:
+            self._greatest = float(snapshot["greatest"])
+            self._tree.set(np.arange(len(self)), snapshot["priorities"])
+
+
+def _whole(seen: Floats, world: World) -> npt.NDArray[np.uint8]:
+    """Observations as bytes."""
+    with np.errstate(invalid="ignore"):
+        small = seen.astype(np.uint8)
+    if not np.array_equal(small, seen):
+        raise UserError(f"observations of {world.id} are not all whole numbers from 0 to 255; leave in_bytes off")
+    return small
+
+
+class NStep:
+    """Turns the steps of a vector environment into transitions over ``n`` decisions (notes 2.6.6.3; Sutton 1988).
+
+    ``R = r_1 + gamma r_2 + ... + gamma^(n-1) r_n``, ``discount = gamma^n``, and what was seen after the n-th; fewer
+    steps where the episode ended before, with discount 0 where it terminated.
+    """
+
+    def __init__(self, n: int, gamma: float) -> None:
+        self.n, self.gamma = n, gamma
+        self._begun: list[Batch] = []  # decisions of the last n - 1 steps, oldest first
+
+    def add(self, observation: Floats, action: Ints, env: SeatEnv) -> list[Batch]:
+        """Take in a step that ``env`` has just made with these actions [B]; the transitions that are whole now."""
+        size = len(action)
+        fresh: Batch = {"observation": observation, "action": action, "open": np.ones(size, np.bool_)}
+        self._begun.append({**fresh, "reward": np.zeros(size), "discount": np.ones(size)})
+        ended = env.terminated | env.truncated
+        whole = []
+        for age, step in enumerate(reversed(self._begun), 1):
+            step["reward"] = step["reward"] + step["discount"] * env.reward
+            step["discount"] = step["discount"] * self.gamma
+            rows = np.flatnonzero(step["open"] & (ended | (age == self.n)))
+            if len(rows):
+                step["open"][rows] = False
+                whole.append(
+                    {
+                        "observation": step["observation"][rows],
+                        "action": step["action"][rows],
+                        "reward": step["reward"][rows],
+                        "discount": step["discount"][rows] * ~env.terminated[rows],
+                        "next_observation": env.final_observation[rows],
+                        "next_legal": env.final_legal[rows],
+                    }
+                )
+        self._begun = self._begun[-(self.n - 1) :] if self.n > 1 else []
+        return whole[::-1]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The decisions that are not whole yet."""
+        names = self._begun[0] if self._begun else ()
+        stacked = {name: np.stack([step[name] for step in self._begun]) for name in names}
+        return {**stacked, "count": len(self._begun)}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+        count = int(snapshot["count"])
+        names = ("observation", "action", "reward", "discount", "open") if count else ()
+        self._begun = [{name: np.array(snapshot[name][i]) for name in names} for i in range(count)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from elodrome.agents.agent import Agent, Evaluation, Ints, Positions
 from elodrome.agents.parts.boardnet import NetEvaluator, Sides
-from elodrome.agents.parts.deep import greedy_legal, probabilities
+from elodrome.agents.parts.heads import greedy_legal, probabilities
 from elodrome.agents.parts.search import Evaluator, Found, SearchConfig, Searcher
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.envs.game import Game

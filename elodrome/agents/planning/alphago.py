@@ -22,7 +22,8 @@ from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
-from elodrome.agents.parts.deep import pick, probabilities, quantiles_of, require_finite
+from elodrome.agents.parts.deep import require_finite
+from elodrome.agents.parts.heads import pick, probabilities, quantiles_of
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
 from elodrome.agents.parts.rollouts import MixedEvaluator
 from elodrome.agents.parts.saved import under

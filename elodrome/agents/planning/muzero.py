@@ -18,7 +18,8 @@ from pydantic import Field
 from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
 from elodrome.agents.ops import muzero as ops
 from elodrome.agents.ops.td import cut_is_end, linear_schedule
-from elodrome.agents.parts.deep import discount_of, greedy_legal, pick, probabilities, require_finite
+from elodrome.agents.parts.deep import discount_of, require_finite
+from elodrome.agents.parts.heads import greedy_legal, pick, probabilities
 from elodrome.agents.parts.latent import LatentForest
 from elodrome.agents.parts.latentnet import LatentNet, NetModel
 from elodrome.agents.parts.networks import (

@@ -1,181 +1,136 @@
-"""REINFORCE with a learned baseline (notes 3.3 and 3.4, algorithm 7; Williams 1992)."""
+"""REINFORCE and its baselines (notes 3.3 and 3.4, algorithm 7; Williams 1992).
+
+The gradient of one episode is ``sum_t grad log pi(a_t | s_t) (G_t - b(s_t))`` (3.25, 3.32), and that of an update its
+mean over whole episodes: without bias where the discount is 1 and ``standardise`` and ``entropy`` are off. (Below 1 the
+notes, like everybody, leave out the ``gamma^t`` in front that the gradient of the discounted J would ask for.)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
-from elodrome.agents.agent import Agent, Budget, Ints, Learner, Progress, Task
+from elodrome.agents.agent import Budget, Ints, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import discounted_returns
-from elodrome.agents.parts.deep import (
-    DeepConfig,
-    LivePolicy,
-    NetworkPolicy,
-    RewardScale,
-    annealed,
-    discount_of,
-    opponents_of,
-    pick,
-    require_finite,
-)
-from elodrome.agents.parts.networks import (
-    Arrays,
-    PolicyValueNet,
-    adam,
-    adam_arrays,
-    load_adam,
-    load_module,
-    module_arrays,
-    seeded,
-)
-from elodrome.agents.parts.vector import SeatEnv
-from elodrome.envs.game import World
-from elodrome.seeding import derive, generator
+from elodrome.agents.parts.collecting import Rollout, collect
+from elodrome.agents.parts.deep import annealed, require_finite
+from elodrome.agents.parts.heads import Categorical
+from elodrome.agents.parts.networks import adam, descend
+from elodrome.agents.policy.learner import PolicyConfig, PolicyLearner
+from elodrome.envs.game import Reals
 
-ABOUT = {"cls": "Reinforce", "chapter": "3", "summary": "Monte Carlo policy gradient with a learned baseline"}
+ABOUT = {
+    "cls": "Reinforce",
+    "chapter": "3",
+    "summary": "Monte Carlo policy gradient; baseline none, constant, value or optimal",
+}
 
 
-class ReinforceConfig(DeepConfig):
-    """episodes: whole episodes per update. baseline: subtract V(s) (3.32), fitted by ``value_epochs`` gradient steps
-    per batch, or nothing. standardise: divide advantages by their standard deviation (a bias that vanishes with the
-    batch; False gives the unbiased estimate 3.25). entropy, max_norm, anneal, greedy: as in PPO."""
+class ReinforceConfig(PolicyConfig):
+    """episodes: whole episodes per update. baseline: what is subtracted from G_t: nothing; a constant, the mean return
+    of the other episodes; V(s) (3.33), fitted by ``value_epochs`` gradient steps per batch; or the b(s) of least
+    variance (3.34), fitted likewise. standardise: divide advantages by their standard deviation (a bias that vanishes
+    with the batch). The rest as ``PolicyConfig`` says."""
 
     episodes: int = Field(64, ge=1)
-    baseline: bool = True
+    baseline: Literal["none", "constant", "value", "optimal"] = "value"
     value_epochs: int = Field(4, ge=1)
     standardise: bool = True
     entropy: float = Field(0.1, ge=0.0)
-    max_norm: float = Field(0.5, gt=0.0)
-    rate: float = Field(1e-3, gt=0.0)
-    anneal: bool = True
-    greedy: bool | None = None
 
 
-class Reinforce(Learner):
+class Reinforce(PolicyLearner):
     """Learns a policy from returns of whole episodes; a step is one decision of the learner."""
 
+    KEEPS = (*PolicyLearner.KEEPS, "actor", "critic")
     config_class = ReinforceConfig
-    default_steps = 200_000
     config: ReinforceConfig
 
     def __init__(self, task: Task, config: ReinforceConfig | None = None) -> None:
         super().__init__(task, config)
-        self.steps = 0
-        c = self.config
-        net = seeded(derive(task.seed, "net"), PolicyValueNet, self.world, c.hidden, c.channels, c.torso)
-        self.net: PolicyValueNet = net.to(task.device)
-        self.actor, self.critic = adam(self.net.actor, c.rate), adam(self.net.critic, c.rate)
-        self.policy = LivePolicy(self.net, task.device, lambda: self.steps)
-        rivals = opponents_of(self.world, c, self.policy.act)
-        self.env = SeatEnv(self.world, c.episodes, task.seed, rivals, restart=False)
-        self.rng = generator(task.seed, "reinforce")
-        self.scale = RewardScale()
-        self.discount = discount_of(self.world, c.discount)
+        self.env = self.seats(self.config.episodes, restart=False)
+        self.actor, self.critic = adam(self.net.actor, self.config.rate), adam(self.net.critic, self.config.rate)
+
+    @property
+    def learns_baseline(self) -> bool:
+        """Whether the critic is the baseline."""
+        return self.config.baseline in ("value", "optimal")
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.actor, c.rate, self.steps, budget.steps)
-            batch, metrics = self._play_episodes()
-            advantage = batch["return"]
-            if c.baseline:
-                with torch.no_grad():
-                    advantage = advantage - self.net.value(batch["observation"])
-            if c.standardise:
-                advantage = pg.standardised(advantage)
-            log_probs = pg.masked_log_probs(self.net.logits(batch["observation"]), batch["legal"])
-            policy_loss = pg.policy_gradient_loss(pg.taken(log_probs, batch["action"]), advantage)
-            entropy = pg.entropy(log_probs).mean()
-            self._descend(self.actor, policy_loss - c.entropy * entropy)
-            metrics |= {"loss/policy": policy_loss.item(), "entropy": entropy.item()}
-            for _ in range(c.value_epochs if c.baseline else 0):
-                value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["return"])
-                self._descend(self.critic, value_loss)
-                metrics["loss/value"] = value_loss.item()
+            rollout = collect(self.env, self.sample, self.rng)
+            batch = self.batch(rollout)
+            policy_loss, entropy = self.policy_loss(batch)
+            descend(self.actor, policy_loss - c.entropy * entropy, c.max_norm)
+            measured = {"loss/policy": policy_loss, "entropy": entropy}
+            for _ in range(c.value_epochs if self.learns_baseline else 0):
+                measured["loss/value"] = self._baseline_loss(batch)
+                descend(self.critic, measured["loss/value"], c.max_norm)
             self.steps += len(batch["action"])
+            numbers = torch.stack(list(measured.values())).tolist()
+            metrics = rollout.metrics | dict(zip(measured, numbers, strict=True))
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
-    def _descend(self, optimiser: torch.optim.Adam, loss: torch.Tensor) -> None:
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], self.config.max_norm)
-        optimiser.step()
-
-    def _play_episodes(self) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-        """Play one episode in every game: the batch of all decisions [N] with their returns, measurements."""
-        env, size = self.env, self.config.episodes
-        env.reset()
-        seen, legal, actions, rewards, cuts, ends, lives = [], [], [], [], [], [], []
-        while len(env.live):
-            live = env.live
-            action: Ints = np.zeros(size, np.int64)
-            probs = self.policy.probabilities(env.observation[live], env.legal[live])
-            action[live] = pick(probs, self.rng.random(len(live)))
-            seen.append(env.observation[live])
-            legal.append(env.legal[live] > 0)
-            actions.append(action[live])
-            env.step(action)
-            rewards.append(env.reward)
-            cuts.append(self._cut_off())
-            ends.append(np.stack([env.terminated, env.truncated]))
-            lives.append(np.isin(np.arange(size), live))
-        reward, taken = np.stack(rewards), np.stack(lives)
-        terminated, truncated = np.stack(ends, axis=1)
-        scaled = reward / self.scale.update(reward[taken])
-        returns = discounted_returns(scaled, self.discount * ~terminated, np.stack(cuts), ~(terminated | truncated))
-        device = self.task.device
-        batch = {
-            "observation": torch.from_numpy(np.concatenate(seen)).to(device),
-            "legal": torch.from_numpy(np.concatenate(legal)).to(device),
-            "action": torch.from_numpy(np.concatenate(actions)).to(device),
-            "return": torch.from_numpy(returns[taken]).float().to(device),
+    def batch(self, rollout: Rollout) -> dict[str, Tensor]:
+        """All N decisions of an episode in each game, with their returns and what is subtracted from these. What
+        truncation cut off counts as the critic expects it, as 0 where there is none."""
+        live = rollout.live
+        rest = np.zeros(live.shape)
+        if self.learns_baseline and len(rollout.final):
+            rest[rollout.truncated] = self.values(self.tensor(rollout.final))
+        scaled = rollout.reward / self.scale.update(rollout.reward[live])
+        discount = self.discount * ~rollout.terminated
+        returns = discounted_returns(scaled, discount, rest, rollout.continues)[live]
+        baseline = np.zeros(len(returns))
+        if self.config.baseline == "constant":
+            baseline = mean_of_others(returns, np.nonzero(live)[1])
+        arrays = {
+            "observation": rollout.observation[:-1][live],
+            "legal": rollout.legal[live],
+            "action": rollout.action[live],
+            "return": returns,
+            "baseline": baseline,
         }
-        total = float(reward.sum() / size)
-        return batch, {"return": total, "length": float(taken.sum() / size)}
-
-    def _cut_off(self) -> Any:
-        """What the critic expects after truncation [B], 0 elsewhere (and everywhere without a baseline)."""
-        rest = np.zeros(self.config.episodes)
-        if self.config.baseline and self.env.truncated.any():
-            final = torch.from_numpy(self.env.final_observation[self.env.truncated]).to(self.task.device)
+        batch = {name: self.tensor(array) for name, array in arrays.items()}
+        if self.learns_baseline:
             with torch.no_grad():
-                rest[self.env.truncated] = self.net.value(final).cpu().numpy()
-        return rest
+                batch["baseline"] = self.net.value(batch["observation"])
+        return batch
 
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
+    def policy_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What has minus (3.32) as its gradient, and the entropy of an episode; means over episodes."""
+        advantage = batch["return"] - batch["baseline"]
+        if self.config.standardise:
+            advantage = pg.standardised(advantage)
+        policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+        length = len(advantage) / self.config.episodes
+        loss = pg.policy_gradient_loss(policy.log_prob(batch["action"]), advantage)
+        return loss * length, policy.entropy().mean() * length
 
-    def weights(self) -> Arrays:
-        return {**module_arrays(self.net), "scale": np.array(self.scale.value)}
+    def _baseline_loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """What is least where the critic is V(s) or, where asked for, b*(s): returns weighed by how far each moves the
+        policy."""
+        weight = torch.ones_like(batch["return"])
+        if self.config.baseline == "optimal":
+            with torch.no_grad():
+                policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+            weight = pg.score_square(policy.log_probs, batch["action"])
+        return pg.value_loss(self.net.value(batch["observation"]), batch["return"], weight)
 
-    @classmethod
-    def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
-        return NetworkPolicy(world, config, weights)
 
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            **module_arrays(self.net, "net/"),
-            **adam_arrays(self.actor, "actor/"),
-            **adam_arrays(self.critic, "critic/"),
-            **{f"env/{name}": value for name, value in self.env.snapshot().items()},
-            "rng": self.rng.bit_generator.state,
-            "square": self.scale.square,
-            "steps": self.steps,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_adam(self.actor, snapshot, "actor/")
-        load_adam(self.critic, snapshot, "critic/")
-        self.env.resume({name[4:]: value for name, value in snapshot.items() if name.startswith("env/")})
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.scale.square = float(snapshot["square"])
-        self.steps = int(snapshot["steps"])
+def mean_of_others(returns: Reals, episode: Ints) -> Reals:
+    """For each decision [N] the mean return of the decisions of all other episodes, 0 where there are none: with that
+    as baseline the estimate stays without bias, as it would not with the mean over all."""
+    sums, counts = np.bincount(episode, returns), np.bincount(episode)
+    others: Reals = (sums.sum() - sums) / np.maximum(counts.sum() - counts, 1)
+    return others[episode]

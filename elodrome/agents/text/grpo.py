@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -26,7 +27,7 @@ from elodrome.agents.parts.transformer import (
     log_prob_of,
     spoken_mask,
 )
-from elodrome.agents.text.policy import TextConfig, TextLearner, arrays_of, build, falling, fill, under
+from elodrome.agents.text.policy import TextConfig, TextLearner, falling
 
 ABOUT = {
     "cls": "GRPO",
@@ -68,13 +69,14 @@ class GRPOConfig(TextConfig):
 class GRPO(TextLearner):
     """Phase 1 imitates, phase 2 answers, is marked, and does more of what was better than the rest of its group."""
 
+    KEEPS = (*TextLearner.KEEPS, "reference")
     config_class = GRPOConfig
     config: GRPOConfig
     default_steps = 500
 
     def __init__(self, task: Task, config: Config | None = None) -> None:
         super().__init__(task, config)
-        self.reference: Transformer | None = None
+        self.reference: Transformer = copy.deepcopy(self.network).eval().requires_grad_(False)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         config = self.config
@@ -92,9 +94,9 @@ class GRPO(TextLearner):
                 yield Progress(self.updates, {"loss/sft": loss.item(), "gradient_norm": norm})
 
         # Phase 2: GRPO, with what phase 1 left as reference policy
-        if self.reference is None and self.updates == config.sft_steps:
-            self.reference = self.frozen()
-        while self.reference is not None and self.updates < budget.steps:
+        if self.updates == config.sft_steps:
+            self.reference.load_state_dict(self.network.state_dict())
+        while self.updates < budget.steps:
             done = (self.updates - config.sft_steps) / (budget.steps - config.sft_steps)
             # 1. A group of G answers to each of N prompts, by the policy as it is (pi_old)
             question = self.lesson.ask(config.prompts, self.rng("ask"))
@@ -139,23 +141,3 @@ class GRPO(TextLearner):
     def reports(self, budget: Budget) -> bool:
         """Whether this update is one to report."""
         return self.updates % REPORT_EVERY == 0 or self.updates in (budget.steps, self.config.sft_steps)
-
-    def frozen(self) -> Transformer:
-        """A copy of the policy that does not learn."""
-        copy = build(self.world, self.config, self.language).to(self.device)
-        fill(copy, arrays_of(self.network))
-        return copy.eval().requires_grad_(False)
-
-    def snapshot(self) -> dict[str, Any]:
-        saved = super().snapshot()
-        if self.reference is not None:
-            saved |= {f"reference/{name}": array for name, array in arrays_of(self.reference).items()}
-        return saved
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        super().resume(snapshot)
-        reference = under(snapshot, "reference/")
-        self.reference = None
-        if reference:
-            self.reference = self.frozen()
-            fill(self.reference, reference)

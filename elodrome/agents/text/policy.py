@@ -16,8 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Learner, Positions, Task, check_device
-from elodrome.agents.parts.saved import expect
+from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions, Task, check_device
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import descend, load_module, module_arrays, to_tensor
 from elodrome.agents.parts.transformer import Transformer, answer_logits, choose, generate, log_prob_of
 from elodrome.agents.text.language import Language, Letters, Tokens, language_of, prompts_of
 from elodrome.agents.text.lessons import Lesson, lesson_of
@@ -115,12 +116,13 @@ def uniforms_of(seeds: U64, count: int) -> npt.NDArray[np.float64]:
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-class TextLearner(Learner):
+class TextLearner(KeptLearner):
     """A transformer, its optimiser and its lesson; what is learnt, and in which order, is said by the subclasses.
 
     Every draw of update ``n`` comes from a seed derived from the task's and ``n``: nothing random is carried along.
     """
 
+    KEEPS: ClassVar[tuple[str, ...]] = ("network", "optimiser", "updates")
     config_class: ClassVar[type[Config]] = TextConfig
     config: TextConfig
     unit = "updates"
@@ -147,8 +149,7 @@ class TextLearner(Learner):
 
     def tensor(self, array: npt.NDArray[Any]) -> Tensor:
         """An array on the device; reals as float32."""
-        tensor = torch.from_numpy(array).to(self.device)
-        return tensor.float() if tensor.is_floating_point() else tensor
+        return to_tensor(array, self.device)
 
     def sft_rate(self, total: int) -> float:
         """The learning rate of supervised fine-tuning: rises over the first updates, then falls until ``total``."""
@@ -158,64 +159,19 @@ class TextLearner(Learner):
         """One step of AdamW down ``loss``, the gradient's norm at most 1; the norm before that."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        return float(norm)
-
-    @property
-    def agent(self) -> TextAgent:
-        return TextAgent(self.world, self.config, self.language, self.network)
+        return float(descend(self.optimiser, loss, 1.0))
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
-        return {**arrays_of(self.network), **self.language.weights()}
+        return {**module_arrays(self.network), **self.language.weights()}
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: dict[str, npt.NDArray[Any]]) -> TextAgent:
         language: Language = Tokens(world) if world.kind == "tokens" else Letters.restore(cast(Game, world), weights)
         network = build(world, config, language)
-        fill(network, weights)
+        load_module(network, weights)
         return TextAgent(world, config, language, network)
-
-    def snapshot(self) -> dict[str, Any]:
-        saved: dict[str, Any] = {"updates": self.updates}
-        saved |= {f"network/{name}": array for name, array in arrays_of(self.network).items()}
-        for name, parameter in self.network.named_parameters():
-            for key, value in self.optimiser.state[parameter].items():
-                saved[f"optimiser/{name}/{key}"] = value.detach().cpu().numpy().copy()
-        return saved
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        self.updates = int(snapshot["updates"])
-        fill(self.network, under(snapshot, "network/"))
-        for name, parameter in self.network.named_parameters():
-            state = under(snapshot, f"optimiser/{name}/")
-            self.optimiser.state[parameter] = {
-                key: torch.from_numpy(np.array(value))
-                .reshape(parameter.shape if key != "step" else ())
-                .to("cpu" if key == "step" else self.device)
-                for key, value in state.items()
-            }
 
 
 def falling(done: float) -> float:
     """A factor from 1 down to 0.05, along a cosine, as ``done`` goes from 0 to 1."""
     return 0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * min(done, 1.0)))
-
-
-def under(snapshot: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The entries of a snapshot whose name begins with ``prefix``, without it."""
-    return {name.removeprefix(prefix): value for name, value in snapshot.items() if name.startswith(prefix)}
-
-
-def arrays_of(network: Transformer) -> dict[str, npt.NDArray[Any]]:
-    """Copies of the network's parameters."""
-    return {name: p.detach().cpu().numpy().copy() for name, p in network.named_parameters()}
-
-
-def fill(network: Transformer, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    """Set the parameters. Raises BrokenAgent where one is missing or of another shape."""
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.copy_(torch.from_numpy(np.array(expect(arrays, name, tuple(parameter.shape)))))

@@ -1,51 +1,47 @@
-"""Deep Q-network (notes 2.6, algorithm 6; Mnih et al. 2015), with Double and Dueling variants (2.6.6).
+"""Deep Q-network (notes 2.6, algorithm 6; Mnih et al. 2015) and its extensions (2.6.6), as switches that combine.
 
-``preset`` in the settings names the variants: "dqn" is algorithm 6 as it stands, "double" chooses the next action by
-the online network (2.67), "dueling" splits the last layer (2.68), "double_dueling" does both.
+As it stands it is algorithm 6: uniform replay, a target network that is copied every so many steps, squared errors.
+(Adam takes the step, and the gradient's norm is bounded.) ``rainbow`` turns on all that Hessel et al. (2018) combine.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
-from elodrome.agents.ops.dqn import double_q_target, huber, q_target
+from elodrome.agents.agent import Agent, Budget, Ints, Positions, Progress, Task
 from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.deep import (
-    DeepConfig,
-    annealed,
-    discount_of,
-    greedy_legal,
-    opponents_of,
-    pick,
-    probabilities,
-    quantiles_of,
-    require_finite,
-)
-from elodrome.agents.parts.networks import (
-    Arrays,
-    QNet,
-    adam,
-    adam_arrays,
-    frozen,
-    load_adam,
-    load_module,
-    module_arrays,
-    seeded,
-)
-from elodrome.agents.parts.replay import Replay, Transitions
-from elodrome.agents.parts.saved import expect
+from elodrome.agents.parts.collecting import episode_metrics
+from elodrome.agents.parts.deep import DeepConfig, annealed, discount_of, opponents_of, require_finite
+from elodrome.agents.parts.heads import greedy_legal, pick, quantiles_of
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import Arrays, adam, descend, module_arrays, seeded, to_tensor
+from elodrome.agents.parts.replay import NStep, Replay, transition_fields
 from elodrome.agents.parts.vector import SeatEnv
+from elodrome.agents.value.heads import GreedyQ, QNet, categorical_loss, make_net, reach, scalar_loss
 from elodrome.envs.game import Floats, Mask, World
 from elodrome.seeding import derive, generator
 
-ABOUT = {"cls": "DQN", "chapter": "2", "summary": "deep Q-network; presets double, dueling, double_dueling"}
+ABOUT = {
+    "cls": "DQN",
+    "chapter": "2",
+    "summary": "deep Q-network",
+    "presets": {
+        "soft_dqn": {"tau": 0.02},
+        "double_dqn": {"double": True},
+        "dueling_dqn": {"dueling": True},
+        "per_dqn": {"priority": 0.6},
+        "n_step_dqn": {"n_step": 3},
+        "c51": {"atoms": 51},
+        "noisy_dqn": {"noisy": 0.5},
+        "rainbow": {"double": True, "dueling": True, "priority": 0.6, "n_step": 3, "atoms": 51, "noisy": 0.5},
+    },
+}
 
 REPORT_EVERY = 100  # vector steps
 
@@ -53,73 +49,49 @@ REPORT_EVERY = 100  # vector steps
 class DQNConfig(DeepConfig):
     """discount is below 1 even in games: of two ways to win the shorter one is better, and errors of bootstrapped
     maxima die out. envs games are stepped together, then ``updates`` gradient steps on ``batch`` transitions follow.
-    capacity: of the replay buffer; warmup: transitions before learning starts. The target network moves by tau at
-    each gradient step (2.65), or, where tau is 0, is copied every target_every steps (2.6.4). Exploration falls in a
-    straight line from epsilon to epsilon_end over the first ``exploration`` of the budget. huber: where the loss
-    becomes linear.
-    temperature: of the softmax over Q (in units of the reward scale) that ``evaluate`` shows as a policy; the agent
-    itself acts greedily."""
+    capacity: of the replay buffer; in_bytes: keep observations as bytes; warmup: transitions before learning starts.
+    The target network is copied every ``target_every`` steps (2.6.4) or, with tau above 0, moves by tau at each (2.65).
+    Exploration falls in a straight line from epsilon to epsilon_end over the first ``exploration`` of the budget.
+    huber: where the loss becomes linear, None: nowhere. temperature: of the softmax over Q (in units of the reward
+    scale) that ``evaluate`` shows as a policy; the agent itself acts greedily.
 
-    preset: Literal["dqn", "double", "dueling", "double_dueling"] = "double"
+    double: the online network chooses the next action (2.67). dueling: value and advantages (2.68). priority: alpha of
+    prioritised replay, 0 is uniform; beta: of its importance weights at first, 1 at the end of the budget. n_step:
+    rewards in a target, of what was done, exploration included. atoms: of the distribution of returns (C51), 1 learns
+    its mean alone; they reach from v_min to v_max, in the world's own units, or (None) as far as rewards like those of
+    the warm-up and the world's range allow. noisy: noise in the last layers at first, instead of epsilon; 0 is none."""
+
+    double: bool = False
+    dueling: bool = False
+    priority: float = Field(0.0, ge=0.0, le=1.0)
+    beta: float = Field(0.4, ge=0.0, le=1.0)
+    n_step: int = Field(1, ge=1)
+    atoms: int = Field(1, ge=1)
+    v_min: float | None = Field(None, lt=0.0)
+    v_max: float | None = Field(None, gt=0.0)
+    noisy: float = Field(0.0, ge=0.0)
     discount: float | None = Field(0.97, ge=0.0, le=1.0)
     envs: int = Field(32, ge=1)
     updates: int = Field(1, ge=1)
     batch: int = Field(256, ge=1)
     capacity: int = Field(100_000, ge=1)
+    in_bytes: bool = False
     warmup: int = Field(1_000, ge=1)
     target_every: int = Field(200, ge=1)
-    tau: float = Field(0.02, ge=0.0, le=1.0)
+    tau: float = Field(0.0, ge=0.0, le=1.0)
     epsilon: float = Field(1.0, ge=0.0, le=1.0)
     epsilon_end: float = Field(0.05, ge=0.0, le=1.0)
     exploration: float = Field(0.3, gt=0.0, le=1.0)
-    huber: float = Field(1.0, gt=0.0)
+    huber: float | None = Field(None, gt=0.0)
     max_norm: float = Field(10.0, gt=0.0)
     anneal: bool = True
     temperature: float = Field(0.1, gt=0.0)
 
-    @property
-    def double(self) -> bool:
-        """Whether the online network chooses the next action."""
-        return self.preset.startswith("double")
 
-    @property
-    def duel(self) -> bool:
-        """Whether the network splits into value and advantages."""
-        return self.preset.endswith("dueling")
-
-
-def make_net(world: World, config: DQNConfig) -> QNet:
-    """The network that the settings ask for."""
-    return QNet(world, config.hidden, config.channels, config.torso, config.duel)
-
-
-class GreedyQ(Agent):
-    """A frozen Q-network, played greedily. Value: max Q in the world's own units."""
-
-    config: DQNConfig
-
-    def __init__(self, world: World, config: DQNConfig, weights: Arrays) -> None:
-        super().__init__(world, config)
-        net = seeded(0, make_net, world, config)
-        load_module(net, weights)
-        self._net: Any = frozen(net)
-        self._scale = float(expect(weights, "scale", ())[()])
-
-    def _q(self, positions: Positions) -> Any:
-        return self._net(torch.from_numpy(positions.observations.astype(np.float64))).numpy()
-
-    def act(self, positions: Positions) -> Ints:
-        return greedy_legal(self._q(positions), positions.legal)
-
-    def evaluate(self, positions: Positions) -> Evaluation:
-        q = self._q(positions)
-        value = np.where(positions.legal > 0, q, -np.inf).max(axis=1) * self._scale
-        return Evaluation(probabilities(q / self.config.temperature, positions.legal), value)
-
-
-class DQN(Learner):
+class DQN(KeptLearner):
     """Learns Q* from replayed transitions; a step is one decision of the learner."""
 
+    KEEPS = ("net", "target", "optimiser", "replay", "pending", "env", "rng", "scale", "steps", "updates")
     config_class = DQNConfig
     default_steps = 200_000
     config: DQNConfig
@@ -127,29 +99,32 @@ class DQN(Learner):
     def __init__(self, task: Task, config: DQNConfig | None = None) -> None:
         super().__init__(task, config)
         c = self.config
-        net = seeded(derive(task.seed, "net"), make_net, self.world, c)
-        self.net: QNet = net.to(task.device)
-        self.target: QNet = copy.deepcopy(self.net).requires_grad_(False)
+        net: QNet = seeded(derive(task.seed, "net"), make_net, self.world, c)
+        self.net = net.to(task.device)
+        self.target = copy.deepcopy(self.net).requires_grad_(False)
         self.optimiser = adam(self.net, c.rate)
-        self.replay = Replay(self.world, c.capacity)
-        self.rng = generator(task.seed, "dqn")
-        self.epsilon = c.epsilon
+        self.replay = Replay(self.world, transition_fields(self.world, in_bytes=c.in_bytes), c.capacity, c.priority)
         self.discount = discount_of(self.world, c.discount)
-        self.scale = 1.0
+        self.pending = NStep(c.n_step, self.discount)
+        self.rng = generator(task.seed, "dqn")
+        self.epsilon, self.beta, self.scale = 0.0 if c.noisy else c.epsilon, c.beta, 1.0
         self.steps = self.updates = 0
         self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play))
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env = self.config, self.env
         while self.steps < budget.steps:
-            episodes, losses = [np.zeros((2, 0))], []
+            episodes, losses = [], []
             for _ in range(REPORT_EVERY):
-                self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
+                if not c.noisy:
+                    self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
+                self.beta = linear_schedule(c.beta, 1.0, budget.steps, self.steps)
+                self.net.renew(self.rng)
                 observation = env.observation
                 action = self._explore(observation, env.legal, self.rng.random((2, c.envs)))
                 env.step(action)
-                seen_next, legal_next = env.final_observation, env.final_legal
-                self.replay.add(Transitions(observation, action, env.reward, seen_next, legal_next, env.terminated))
+                for transitions in self.pending.add(observation, action, env):
+                    self.replay.add(transitions)
                 episodes.append(np.stack([env.returns, env.lengths]))
                 self.steps += c.envs
                 if self.replay.count >= c.warmup:
@@ -158,10 +133,7 @@ class DQN(Learner):
                     losses += [self._update() for _ in range(c.updates)]
                 if self.steps >= budget.steps:
                     break
-            metrics = {"epsilon": self.epsilon}
-            returns, lengths = np.concatenate(episodes, axis=1)
-            if len(returns):
-                metrics |= {"return": float(returns.mean()), "length": float(lengths.mean())}
+            metrics = {"epsilon": self.epsilon, **episode_metrics(*np.concatenate(episodes, axis=1))}
             if losses:
                 loss, value = torch.stack(losses).mean(0).tolist()
                 metrics |= {"loss/value": loss, "q": value * self.scale}
@@ -172,39 +144,45 @@ class DQN(Learner):
         """One gradient step on a replayed minibatch, and the target network behind it; the measurements."""
         c = self.config
         if self.updates % c.target_every == 0:
-            self.scale = self.replay.reward_scale()
+            self._measure()
             if c.tau == 0.0:
                 self.target.load_state_dict(self.net.state_dict())
-        drawn = self.replay.sample(c.batch, self.rng)
-        seen, seen_next, action, legal_next = (
-            torch.from_numpy(array).to(self.task.device)
-            for array in (drawn.observation, drawn.next_observation, drawn.action, drawn.next_legal > 0)
-        )
-        reward = torch.from_numpy(drawn.reward / self.scale).float().to(self.task.device)
-        discount = torch.from_numpy(self.discount * ~drawn.terminated).float().to(self.task.device)
-        with torch.no_grad():
-            q_next = self.target(seen_next)
-            if c.double:
-                target = double_q_target(reward, discount, q_next, self.net(seen_next), legal_next)
-            else:
-                target = q_target(reward, discount, q_next, legal_next)
-        q = self.net(seen).gather(1, action[:, None]).squeeze(1)
-        loss = huber(q - target, c.huber).mean()
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), c.max_norm)
-        self.optimiser.step()
+        at, drawn = self.replay.sample(c.batch, self.rng)
+        drawn |= {"reward": drawn["reward"] / self.scale, "next_legal": drawn["next_legal"] > 0}
+        batch = {name: to_tensor(array, self.task.device) for name, array in drawn.items()}
+        self.net.renew(self.rng)
+        self.target.renew(self.rng)
+        if c.atoms > 1:
+            losses, priorities, q = categorical_loss(self.net, self.target, batch, c.double)
+        else:
+            losses, priorities, q = scalar_loss(self.net, self.target, batch, c.double, c.huber)
+        if c.priority:
+            losses = losses * to_tensor(self.replay.weights(at, self.beta), self.task.device)
+            self.replay.tell(at, priorities.cpu().numpy().astype(np.float64) + 1e-6)
+        loss = losses.mean()
+        descend(self.optimiser, loss, c.max_norm)
         if c.tau > 0.0:
             with torch.no_grad():
                 for old, new in zip(self.target.parameters(), self.net.parameters(), strict=True):
                     old.lerp_(new, c.tau)
         self.updates += 1
-        return torch.stack([loss, q.mean()]).detach()
+        return torch.stack([loss.detach(), q.mean()])
+
+    def _measure(self) -> None:
+        """Take the scale of rewards from the replay and, at the first update, the reach of the atoms. These are in
+        units of the scale, which must then stay."""
+        c = self.config
+        if c.atoms == 1 or self.updates == 0:
+            self.scale = self.replay.reward_scale()
+        if c.atoms > 1 and self.updates == 0:
+            low, high = reach(self.world, self.replay["reward"] / c.n_step, self.discount)
+            for net in (self.net, self.target):
+                net.spread((c.v_min or low) / self.scale, (c.v_max or high) / self.scale)
 
     def _explore(self, observations: Floats, legal: Mask, quantiles: Any) -> Ints:
         """Epsilon-greedy actions [B]; quantiles [2, B] decide whether to explore and where to."""
         with torch.inference_mode():
-            q = self.net(torch.from_numpy(observations).to(self.task.device)).cpu().numpy()
+            q = self.net(to_tensor(observations, self.task.device)).cpu().numpy()
         anywhere = pick(legal / legal.sum(axis=1, keepdims=True), quantiles[1])
         return np.where(quantiles[0] < self.epsilon, anywhere, greedy_legal(q, legal))
 
@@ -214,36 +192,9 @@ class DQN(Learner):
         second = first * 2.0**26 % 1.0  # the lower bits of the same word
         return self._explore(positions.observations, positions.legal, np.stack([first, second]))
 
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
-
     def weights(self) -> Arrays:
         return {**module_arrays(self.net), "scale": np.array(self.scale)}
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
         return GreedyQ(world, config, weights)
-
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            **module_arrays(self.net, "net/"),
-            **module_arrays(self.target, "target/"),
-            **adam_arrays(self.optimiser),
-            **{f"env/{name}": value for name, value in self.env.snapshot().items()},
-            **{f"replay/{name}": value for name, value in self.replay.snapshot().items()},
-            "rng": self.rng.bit_generator.state,
-            "scale": self.scale,
-            "steps": self.steps,
-            "updates": self.updates,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_module(self.target, snapshot, "target/")
-        load_adam(self.optimiser, snapshot)
-        self.env.resume({name[4:]: value for name, value in snapshot.items() if name.startswith("env/")})
-        self.replay.resume({name[7:]: value for name, value in snapshot.items() if name.startswith("replay/")})
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.scale = float(snapshot["scale"])
-        self.steps, self.updates = int(snapshot["steps"]), int(snapshot["updates"])

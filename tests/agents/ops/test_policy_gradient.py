@@ -106,3 +106,28 @@ def test_the_estimate_is_unbiased_and_the_baseline_lowers_its_variance():
         if name == "value":  # 0.0041 where the gradient's largest entry is 0.18: a bias of some percent would show
             assert standard_error.max() < 0.03 * float(gradient.abs().max())
     assert variance["value"] < 0.8 * variance["none"] < variance["constant"]
+
+
+def test_weights_of_the_variance_optimal_baseline():
+    """|grad log pi|^2 by automatic differentiation; a weighted regression ends at the weighted mean."""
+    logits = torch.tensor([[0.5, -1.0, 2.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    legal = torch.tensor([[True, True, True, False]])
+    for action in range(3):
+        log_probs = pg.masked_log_probs(logits, legal)
+        chosen = torch.tensor([action])
+        (gradient,) = torch.autograd.grad(pg.taken(log_probs, chosen).sum(), logits, retain_graph=True)
+        assert pg.score_square(log_probs, chosen).item() == pytest.approx(gradient.square().sum().item())
+    weight, target = torch.tensor([1.0, 3.0]), torch.tensor([2.0, 6.0])
+    value = torch.tensor(5.0, requires_grad=True)  # (1 * 2 + 3 * 6) / 4
+    pg.value_loss(value, target, weight).backward()
+    assert value.grad.item() == 0.0
+
+
+def test_a_first_pass_of_ppo_goes_where_a2c_goes():
+    logits = torch.tensor([[0.5, -1.0], [0.2, 0.3]], requires_grad=True)
+    advantage = torch.tensor([2.0, -3.0])
+    log_prob = pg.taken(torch.log_softmax(logits, -1), torch.tensor([0, 1]))
+    ratio = pg.importance_ratio(log_prob, log_prob.detach())
+    (one,) = torch.autograd.grad(pg.policy_gradient_loss(log_prob, advantage), logits, retain_graph=True)
+    (other,) = torch.autograd.grad(pg.clipped_surrogate_loss(ratio, advantage, 0.2), logits)
+    assert torch.allclose(one, other)

@@ -1,0 +1,186 @@
+"""What the agents of chapter 3 share: a network of policy and value that plays, judges what it played, and is kept."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from elodrome.agents.agent import Agent, Evaluation, Ints, Positions, Task
+from elodrome.agents.ops.returns import gae
+from elodrome.agents.parts.collecting import Rollout
+from elodrome.agents.parts.deep import DeepConfig, discount_of, opponents_of, require_finite
+from elodrome.agents.parts.heads import greedy_legal, pick, probabilities, quantiles_of
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import (
+    Arrays,
+    PolicyValueNet,
+    frozen,
+    load_module,
+    module_arrays,
+    seeded,
+    to_tensor,
+)
+from elodrome.agents.parts.saved import expect
+from elodrome.agents.parts.vector import SeatEnv
+from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.seeding import derive, generator
+
+
+class PolicyConfig(DeepConfig):
+    """entropy: weight of the bonus (3.74). max_norm: bound on the gradient's norm. anneal: let the step size fall to 0
+    over the budget. greedy: how the trained agent acts (None: greedily, but by sampling where information is imperfect
+    or moves are simultaneous)."""
+
+    entropy: float = Field(0.02, ge=0.0)
+    max_norm: float = Field(0.5, gt=0.0)
+    anneal: bool = True
+    greedy: bool | None = None
+
+
+class ActorCriticConfig(PolicyConfig):
+    """envs games of horizon decisions make one batch. gae_lambda: of (3.59). value_weight: of the critic's loss."""
+
+    envs: int = Field(64, ge=1)
+    horizon: int = Field(32, ge=1)
+    gae_lambda: float = Field(0.95, ge=0.0, le=1.0)
+    value_weight: float = Field(0.5, ge=0.0)
+
+
+def samples_by_default(world: World) -> bool:
+    """Whether acting needs chance: where moves are simultaneous or information is hidden from other seats."""
+    return world.players > 1 and (world.simultaneous or world.information == "imperfect")
+
+
+def make_net(world: World, config: PolicyConfig) -> PolicyValueNet:
+    """The network that the settings ask for."""
+    return PolicyValueNet(world, config.hidden, config.channels, config.torso)
+
+
+class NetworkPolicy(Agent):
+    """A frozen policy network: samples from its softmax, or plays the most probable action, as ``config.greedy``
+    says. Value: the critic's, in the world's own units."""
+
+    def __init__(self, world: World, config: PolicyConfig, weights: Arrays) -> None:
+        super().__init__(world, config)
+        net = seeded(0, make_net, world, config)
+        load_module(net, weights)
+        self._net: Any = frozen(net)
+        self._scale = float(expect(weights, "scale", ())[()])
+        self.greedy = not samples_by_default(world) if config.greedy is None else config.greedy
+
+    def act(self, positions: Positions) -> Ints:
+        logits = self._net.logits(torch.from_numpy(positions.observations.astype(np.float64))).numpy()
+        if self.greedy:
+            return greedy_legal(logits, positions.legal)
+        return pick(probabilities(logits, positions.legal), quantiles_of(positions))
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        seen = torch.from_numpy(positions.observations.astype(np.float64))
+        policy = probabilities(self._net.logits(seen).numpy(), positions.legal)
+        return Evaluation(policy, self._net.value(seen).numpy() * self._scale)
+
+
+class RewardScale:
+    """The root mean square of rewards, in exponential average over batches: what returns are divided by before a
+    network learns them, so that one step size fits every world. It changes no optimal policy."""
+
+    MEMORY = 0.9
+
+    def __init__(self) -> None:
+        self.square = 0.0
+
+    def update(self, rewards: Reals) -> float:
+        """Take a batch in; the scale, 1 as long as every reward was 0."""
+        fresh = float(np.square(rewards).mean())
+        self.square = self.MEMORY * self.square + (1 - self.MEMORY) * fresh if self.square > 0 else fresh
+        return self.value
+
+    @property
+    def value(self) -> float:
+        """The scale as of now."""
+        return self.square**0.5 if self.square > 0 else 1.0
+
+    def snapshot(self) -> dict[str, Any]:
+        """What it remembers."""
+        return {"square": self.square}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot."""
+        self.square = float(snapshot["square"])
+
+
+class PolicyLearner(KeptLearner):
+    """A policy and its value that learn in one seat of many games; a step is one decision of the learner.
+
+    A subclass makes ``env`` with ``seats``, its optimisers, and the update.
+    """
+
+    KEEPS: ClassVar[tuple[str, ...]] = ("net", "env", "rng", "scale", "steps")
+    default_steps = 200_000
+    config: PolicyConfig
+    env: SeatEnv
+
+    def __init__(self, task: Task, config: PolicyConfig | None = None) -> None:
+        super().__init__(task, config)
+        net: PolicyValueNet = seeded(derive(task.seed, "net"), make_net, self.world, self.config)
+        self.net = net.to(task.device)
+        self.rng = generator(task.seed, type(self).__name__.lower())
+        self.scale = RewardScale()
+        self.discount = discount_of(self.world, self.config.discount)
+        self.steps = 0
+
+    def seats(self, size: int, *, restart: bool = True) -> SeatEnv:
+        """``size`` games against the opponents of the settings, among them the policy as it learns."""
+        rivals = opponents_of(self.world, self.config, self.act)
+        return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart)
+
+    def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Ints:
+        """Actions [B] at these quantiles of pi(. | s). Raises Diverged when the network answers with NaN."""
+        with torch.inference_mode():
+            logits = self.net.logits(self.tensor(observations)).cpu().numpy()
+        require_finite(self.steps, {"logits": float(np.abs(logits).max(initial=0.0))})
+        return pick(probabilities(logits, legal), quantiles)
+
+    def act(self, positions: Positions) -> Ints:
+        """One sampled action for each position: the opponent in self-play."""
+        return self.sample(positions.observations, positions.legal, quantiles_of(positions))
+
+    def tensor(self, array: Any) -> Tensor:
+        """An array on the device; reals as float32."""
+        return to_tensor(array, self.task.device)
+
+    def values(self, observations: Tensor) -> Reals:
+        """What the critic expects of observations [B, *shape], on the host."""
+        with torch.no_grad():
+            values: Reals = self.net.value(observations).cpu().numpy().astype(np.float64)
+        return values
+
+    def judged(self, rollout: Rollout, lambda_: float) -> dict[str, Tensor]:
+        """The decisions [T * B] with their advantages (3.59) and what the critic should have said (algorithm 9)."""
+        observation = self.tensor(rollout.observation)
+        value = self.values(observation.flatten(0, 1)).reshape(observation.shape[:2])
+        following = value[1:].copy()
+        if len(rollout.final):
+            following[rollout.truncated] = self.values(self.tensor(rollout.final))
+        scaled = rollout.reward / self.scale.update(rollout.reward)
+        discount = self.discount * ~rollout.terminated
+        advantage = gae(scaled, discount, value[:-1], following, rollout.continues, lambda_)
+        batch = {
+            "legal": rollout.legal,
+            "action": rollout.action,
+            "advantage": advantage,
+            "target": advantage + value[:-1],
+        }
+        flat = {name: self.tensor(array).flatten(0, 1) for name, array in batch.items()}
+        return {"observation": observation[:-1].flatten(0, 1), **flat}
+
+    def weights(self) -> Arrays:
+        return {**module_arrays(self.net), "scale": np.array(self.scale.value)}
+
+    @classmethod
+    def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
+        return NetworkPolicy(world, config, weights)
