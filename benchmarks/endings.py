@@ -24,9 +24,9 @@ from rich.table import Table as Sheet
 from elodrome import make_agent, make_env
 from elodrome.agents.agent import Agent, Positions
 from elodrome.agents.games.minimax import Minimax
-from elodrome.agents.parts.search import CompiledEvaluator, SearchConfig, Searcher
-from elodrome.agents.parts.searching import SearchAgent
 from elodrome.agents.parts.threads import single_threaded
+from elodrome.agents.search.agent import SearchAgent
+from elodrome.agents.search.forest import CompiledEvaluator, SearchConfig, Searcher
 from elodrome.envs.game import Game
 from elodrome.envs.table import CompiledTable
 

@@ -3,8 +3,8 @@
     pip install -e .[bench]
     python benchmarks/selfplay.py [--device cpu|cuda] [--games 256] [--simulations 32] [--json]
 
-All cores, the same games, simulations a move and shape of network (``agents/parts/boardnet.py``; mctx's is written with
-jax.lax convolutions, normalisation folded away on both sides). Both searches start from the same kind of positions, a
+All cores, the same games, simulations a move and shape of network (``agents/search/boardnet.py``; mctx's is written
+with jax.lax convolutions, normalisation folded away on both sides). Both searches start from the same kind of positions, a
 few random plies into games; repeats take turns. Simulations are those really made: ours stop early at proven roots, so
 the solver is off here. mctx's discount of -1 makes its values those of the seat to act, as in pgx's AlphaZero example.
 
@@ -29,10 +29,10 @@ from rich.console import Console
 from rich.table import Table as Sheet
 
 from elodrome import make_env
-from elodrome.agents.parts import roots, tree
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
-from elodrome.agents.parts.search import CompiledEvaluator, Evaluator, SearchConfig, Searcher
-from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay
+from elodrome.agents.search import roots, tree
+from elodrome.agents.search.boardnet import BoardNet, NetEvaluator
+from elodrome.agents.search.forest import CompiledEvaluator, Evaluator, SearchConfig, Searcher
+from elodrome.agents.search.selfplay import PlayConfig, SelfPlay
 from elodrome.envs.game import Game
 from elodrome.envs.table import CompiledTable
 

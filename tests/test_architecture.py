@@ -142,6 +142,22 @@ def test_families_do_not_import_each_other() -> None:
     )
 
 
+def test_rooms_of_the_agents_stand_on_each_other() -> None:
+    """Equations below parts below search below the families: nothing that several need knows one of those that do."""
+    order = ("ops", "parts", "search")
+
+    def height(name: str) -> int:
+        room = [*name.split("."), "", ""][2] if _within(name, "elodrome.agents") else ""
+        return order.index(room) if room in order else len(order) if room in FAMILIES else -1
+
+    _clean(
+        f"{_where(module, line)}: {module.name} imports {name}"
+        for module in MODULES
+        for name, line, _ in module.imports
+        if height(module.name) >= 0 and height(name) > height(module.name)
+    )
+
+
 def test_agents_import_no_concrete_world() -> None:
     rooms = [f"elodrome.envs.{room}" for room in ("boards", "gridworlds", "matrix", "tokens", "adapters")]
     _clean(

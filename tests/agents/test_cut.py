@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from elodrome.agents.agent import Budget, Positions, Task
-from elodrome.agents.parts.search import Leaves, SearchConfig
-from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.registry import make_learner
+from elodrome.agents.search.forest import Leaves, SearchConfig
+from elodrome.agents.search.selfplay import PlayConfig, SelfPlay
 from elodrome.envs.game import Game, rule
 from elodrome.errors import UserError
 

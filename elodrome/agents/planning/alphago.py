@@ -21,16 +21,16 @@ from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Progr
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
 from elodrome.agents.parts.deep import require_finite
 from elodrome.agents.parts.heads import pick, probabilities, quantiles_of
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
-from elodrome.agents.parts.rollouts import MixedEvaluator
 from elodrome.agents.parts.saved import under
-from elodrome.agents.parts.search import Found, SearchConfig
-from elodrome.agents.parts.searching import SearchAgent
-from elodrome.agents.parts.selfplay import Lessons, Window, to_go
 from elodrome.agents.registry import make_agent
+from elodrome.agents.search.agent import SearchAgent
+from elodrome.agents.search.boardnet import BoardNet, NetEvaluator
+from elodrome.agents.search.forest import Found, SearchConfig
+from elodrome.agents.search.rollouts import MixedEvaluator
+from elodrome.agents.search.selfplay import Lessons, Window, to_go
 from elodrome.envs.game import Floats, Game, Mask, World
 from elodrome.errors import UserError
 from elodrome.seeding import derive, generator, streams

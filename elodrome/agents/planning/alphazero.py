@@ -19,13 +19,13 @@ from pydantic import Field
 from elodrome.agents.agent import Agent, Budget, Learner, Progress, Task
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with
 from elodrome.agents.parts.deep import require_finite
 from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
 from elodrome.agents.parts.saved import WEIGHTS, find_saved, read_arrays, read_card, under
-from elodrome.agents.parts.search import SearchConfig
-from elodrome.agents.parts.searching import SearchAgent
-from elodrome.agents.parts.selfplay import PlayConfig, SelfPlay, Window, joined
+from elodrome.agents.search.agent import SearchAgent
+from elodrome.agents.search.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with
+from elodrome.agents.search.forest import SearchConfig
+from elodrome.agents.search.selfplay import PlayConfig, SelfPlay, Window, joined
 from elodrome.envs.game import Game, World
 from elodrome.envs.table import thread_pool
 from elodrome.errors import BrokenAgent, UserError

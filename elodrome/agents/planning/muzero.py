@@ -20,8 +20,6 @@ from elodrome.agents.ops import muzero as ops
 from elodrome.agents.ops.td import cut_is_end, linear_schedule
 from elodrome.agents.parts.deep import discount_of, require_finite
 from elodrome.agents.parts.heads import greedy_legal, pick, probabilities
-from elodrome.agents.parts.latent import LatentForest
-from elodrome.agents.parts.latentnet import LatentNet, NetModel
 from elodrome.agents.parts.networks import (
     Arrays,
     adam_arrays,
@@ -32,8 +30,10 @@ from elodrome.agents.parts.networks import (
     seeded,
 )
 from elodrome.agents.parts.saved import under
-from elodrome.agents.parts.search import Found, SearchConfig
-from elodrome.agents.parts.unrolled import Trajectories
+from elodrome.agents.search.forest import Found, SearchConfig
+from elodrome.agents.search.latent import LatentForest
+from elodrome.agents.search.latentnet import LatentNet, NetModel
+from elodrome.agents.search.unrolled import Trajectories
 from elodrome.envs.game import Reals, World
 from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, mix64

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from elodrome.agents.parts.networks import Arrays, load_module, module_arrays
-from elodrome.agents.parts.search import Leaves
 from elodrome.agents.parts.threads import keep_memory, settle_worker
+from elodrome.agents.search.forest import Leaves
 from elodrome.envs.game import Floats, Game, World
 from elodrome.errors import BrokenAgent, UserError
 

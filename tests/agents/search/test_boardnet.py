@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from elodrome import make_env
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator, Sides, begin_with
 from elodrome.agents.parts.networks import module_arrays, seeded
+from elodrome.agents.search.boardnet import BoardNet, NetEvaluator, Sides, begin_with
 from elodrome.envs.game import Game
 from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import generator

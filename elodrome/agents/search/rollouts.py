@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.parts.boardnet import NetEvaluator
-from elodrome.agents.parts.search import Leaves
+from elodrome.agents.search.boardnet import NetEvaluator
+from elodrome.agents.search.forest import Leaves
 from elodrome.envs.engine import GOLDEN, ROWS, U8, mix, pick_legal
 from elodrome.envs.game import Floats, Game, compiled
 from elodrome.envs.intrinsics import row, rules_of

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.parts.records import TIE
+from elodrome.agents.search.records import TIE
 from elodrome.envs.engine import MASKS, ROWS
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row

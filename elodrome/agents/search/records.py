@@ -63,6 +63,6 @@ LEAVES = types.Tuple((_records(LEAF, 1), WORDS, ROWS, MASKS, FLOAT_ROWS))
 EVALUATE = types.void(I8, FLOAT_ROWS, MASKS, WORDS, ROWS, FLOAT_ROWS, FLOATS)
 evaluator_at = function_at(EVALUATE)
 
-# Numbers of a search: see ``search.SearchConfig``; TOP: the greatest return there is.
+# Numbers of a search: see ``forest.SearchConfig``; TOP: the greatest return there is.
 SIMULATIONS, C, FPU, DISCOUNT, SOLVER, TOP, C_VISIT, C_SCALE, ALPHA, NOISE, ENDGAME = range(11)
 TIE = 1e-6  # what rounding may do to a proven return

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.parts.endgame import POSITIONS, solved
-from elodrome.agents.parts.records import (
+from elodrome.agents.search.endgame import POSITIONS, solved
+from elodrome.agents.search.records import (
     DISCOUNT,
     EDGES,
     ENDGAME,
@@ -36,7 +36,7 @@ from elodrome.agents.parts.records import (
     C,
     evaluator_at,
 )
-from elodrome.agents.parts.roots import gumbel_root, ready_root
+from elodrome.agents.search.roots import gumbel_root, ready_root
 from elodrome.envs.engine import FLOAT_ROWS, MASKS, ROWS, STREAMS
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row, rules_of

@@ -7,10 +7,10 @@ import os
 import numpy as np
 
 from elodrome.agents.agent import Agent, Evaluation, Ints, Positions
-from elodrome.agents.parts.boardnet import NetEvaluator, Sides
 from elodrome.agents.parts.heads import greedy_legal, probabilities
-from elodrome.agents.parts.search import Evaluator, Found, SearchConfig, Searcher
 from elodrome.agents.parts.threads import single_threaded
+from elodrome.agents.search.boardnet import NetEvaluator, Sides
+from elodrome.agents.search.forest import Evaluator, Found, SearchConfig, Searcher
 from elodrome.envs.game import Game
 from elodrome.errors import UserError
 

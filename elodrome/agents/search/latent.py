@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.parts import records, tree
-from elodrome.agents.parts.search import Forest, Found, SearchConfig
+from elodrome.agents.search import records, tree
+from elodrome.agents.search.forest import Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Mask, World
 from elodrome.envs.signatures import ACTIONS, MAX_STEPS
 from elodrome.seeding import U64

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from elodrome import make_env
-from elodrome.agents.parts.unrolled import Trajectories
+from elodrome.agents.search.unrolled import Trajectories
 from elodrome.envs.game import Game
 
 K = 4

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from elodrome import make_env
-from elodrome.agents.parts.latent import LatentForest
-from elodrome.agents.parts.search import SearchConfig, halving
+from elodrome.agents.search.forest import SearchConfig, halving
+from elodrome.agents.search.latent import LatentForest
 from elodrome.seeding import streams
 
 PRIME = 1_000_000_007

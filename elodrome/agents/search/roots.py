@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, types
 
-from elodrome.agents.parts.records import ALPHA, C_SCALE, C_VISIT, EDGES, NODE, NODES, NOISE, TIE, TREE
+from elodrome.agents.search.records import ALPHA, C_SCALE, C_VISIT, EDGES, NODE, NODES, NOISE, TIE, TREE
 from elodrome.envs.engine import GOLDEN, REAL_ROWS, STREAMS, U8, below, mix, unit
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row

@@ -6,9 +6,9 @@ import numpy as np
 from numba import types
 
 from elodrome import make_env
-from elodrome.agents.parts.endgame import solved
-from elodrome.agents.parts.search import Forest, Leaves, SearchConfig
 from elodrome.agents.parts.solve import best_play
+from elodrome.agents.search.endgame import solved
+from elodrome.agents.search.forest import Forest, Leaves, SearchConfig
 from elodrome.envs.engine import MASKS, ROWS
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, compiled

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from elodrome.agents.agent import Config, Ints
-from elodrome.agents.parts import records, roots, tree
+from elodrome.agents.search import records, roots, tree
 from elodrome.envs.game import Floats, Game, Mask, Reals, Words, compiled
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.table import thread_pool

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from elodrome.agents.agent import Ints
 from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.parts.saved import under
-from elodrome.agents.parts.search import Evaluator, Forest, Found, SearchConfig
+from elodrome.agents.search.forest import Evaluator, Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Game, Reals
 from elodrome.seeding import U64, derive, mix64
 

@@ -9,9 +9,9 @@ import pytest
 
 from elodrome import make_agent, make_env
 from elodrome.agents.agent import Positions
-from elodrome.agents.parts import records, roots
-from elodrome.agents.parts.search import CompiledEvaluator, Forest, Leaves, SearchConfig, Searcher, halving
 from elodrome.agents.parts.solve import best_play
+from elodrome.agents.search import records, roots
+from elodrome.agents.search.forest import CompiledEvaluator, Forest, Leaves, SearchConfig, Searcher, halving
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game
 from elodrome.seeding import generator, streams

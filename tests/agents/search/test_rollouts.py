@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from elodrome import make_env
-from elodrome.agents.parts.boardnet import BoardNet, NetEvaluator
 from elodrome.agents.parts.networks import seeded
-from elodrome.agents.parts.rollouts import MixedEvaluator, roll_out
-from elodrome.agents.parts.search import Leaves
+from elodrome.agents.search.boardnet import BoardNet, NetEvaluator
+from elodrome.agents.search.forest import Leaves
+from elodrome.agents.search.rollouts import MixedEvaluator, roll_out
 from elodrome.seeding import streams
 
 TTT: Any = make_env("tic_tac_toe")

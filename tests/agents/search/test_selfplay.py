@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from elodrome import make_env
-from elodrome.agents.parts.search import Leaves, SearchConfig
-from elodrome.agents.parts.selfplay import Lessons, PlayConfig, SelfPlay, Window
+from elodrome.agents.search.forest import Leaves, SearchConfig
+from elodrome.agents.search.selfplay import Lessons, PlayConfig, SelfPlay, Window
 from elodrome.envs.game import Game
 from elodrome.seeding import generator
 
