@@ -4,9 +4,10 @@
     python benchmarks/selfplay.py [--device cpu|cuda] [--games 256] [--simulations 32] [--json]
 
 All cores, the same games, simulations a move and shape of network (``agents/search/boardnet.py``; mctx's is written
-with jax.lax convolutions, normalisation folded away on both sides). Both searches start from the same kind of positions, a
-few random plies into games; repeats take turns. Simulations are those really made: ours stop early at proven roots, so
-the solver is off here. mctx's discount of -1 makes its values those of the seat to act, as in pgx's AlphaZero example.
+with jax.lax convolutions, normalisation folded away on both sides). Both searches start from the same kind of
+positions, a few random plies into games; repeats take turns. Simulations are those really made: ours stop early at
+proven roots, so the solver is off here. mctx's discount of -1 makes its values those of the seat to act, as in pgx's
+AlphaZero example.
 
 On cuda: ours alone, with batches doubled until positions/s no longer grow.
 """

@@ -181,7 +181,13 @@ def test_peers_stay_in_their_rooms(package: str) -> None:
 
 def test_listing_needs_no_torch() -> None:
     """The command line, the worlds and the registries import torch in functions only, if at all."""
-    quick = ("elodrome.cli", "elodrome.envs", "elodrome.agents.registry", "elodrome.agents.agent", "elodrome.plugins")
+    quick = (
+        "elodrome.cli",
+        "elodrome.envs",
+        "elodrome.agents.registry",
+        "elodrome.agents.specs",
+        "elodrome.agents.agent",
+    )
     _clean(
         f"{_where(module, line)}: {name}"
         for module in MODULES

@@ -39,9 +39,10 @@ class About(BaseModel):
     cls: the class's name. chapter: of the notes. players: seats of worlds that it can play (least, most).
     needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "few" (so do
     all things seen), "zero_sum", "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that
-    text policies can read), "go" (a Go world). fallible: answers may be no legal action (what a text policy says is
-    parsed) and lose the game then. command: what stands behind the colon of its spec is a command line (another program
-    plays). presets: kinds of their own name that are this one with other settings.
+    text policies can read). worlds: the only ones it plays, by name; none: all that have what it needs. fallible:
+    answers may be no legal action (what a text policy says is parsed) and lose the game then. command: what stands
+    behind the colon of its spec is a command line (another program plays). presets: kinds of their own name that are
+    this one with other settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,8 +51,9 @@ class About(BaseModel):
     summary: str
     players: tuple[int, int] = (1, 99)
     needs: tuple[
-        Literal["state", "enumerable", "few", "zero_sum", "perfect", "deterministic", "tokens", "text", "go"], ...
+        Literal["state", "enumerable", "few", "zero_sum", "perfect", "deterministic", "tokens", "text"], ...
     ] = ()
+    worlds: tuple[str, ...] = ()
     fallible: bool = False
     command: bool = False
     presets: dict[str, dict[str, Any]] = {}

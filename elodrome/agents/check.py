@@ -20,7 +20,8 @@ from elodrome.agents.parts.answers import answered
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
 from elodrome.agents.parts.shared import ProcessGuard, WorldGuard
 from elodrome.agents.parts.threads import single_threaded
-from elodrome.agents.registry import make_agent, make_learner, parse_spec
+from elodrome.agents.registry import make_agent, make_learner
+from elodrome.agents.specs import parse_spec
 from elodrome.envs.game import World
 from elodrome.errors import BrokenAgent, shown, told
 from elodrome.seeding import streams

@@ -25,7 +25,7 @@ ABOUT = {
     "chapter": "programs",
     "summary": "any Go engine that speaks GTP: gtp:COMMAND",
     "players": (2, 2),
-    "needs": ("go",),
+    "worlds": ("go",),
     "command": True,
 }
 

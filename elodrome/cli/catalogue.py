@@ -36,13 +36,13 @@ def agents(
     env: Annotated[str | None, typer.Option("--env", help="only those that fit")] = None, as_json: AsJson = False
 ) -> None:
     """List the agents by chapter; with --env, those that fit a world, and the ones trained for it."""
-    from elodrome.agents.registry import kinds
+    from elodrome.agents.specs import kinds
 
     found, problems = kinds()
     world = the_world(env) if env else None
     listed = sorted(found.values(), key=lambda k: (k.about.chapter, k.id))
     if world is not None:
-        from elodrome.agents.registry import unfit
+        from elodrome.agents.specs import unfit
 
         listed = [k for k in listed if unfit(k.about, world) is None]
     saved = _saved_agents(world) if world is not None else []
@@ -101,7 +101,7 @@ def check_agent(spec: Spec, env: Env, isolate: Isolate = None, limits: Bounds = 
     that learns has the time to load from each report to the next.
     """
     from elodrome.agents.isolation.isolated import Isolation, check_seated
-    from elodrome.agents.registry import runs_code
+    from elodrome.agents.specs import runs_code
 
     if origin := runs_code(spec):
         say(f"{origin} runs with your rights: it can read, change and send whatever you can; load only what you trust")

@@ -39,7 +39,7 @@ def run(
     of its games.
     """
     from elodrome.agents.isolation.isolated import Isolation
-    from elodrome.agents.registry import split_specs
+    from elodrome.agents.specs import split_specs
     from elodrome.envs.registry import call_name
     from elodrome.tournaments.ratings import leaderboard
     from elodrome.tournaments.report import Section, build_report

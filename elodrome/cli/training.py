@@ -27,7 +27,7 @@ def train(
 ) -> None:
     """Train an agent and save it, with curves on the screen and in TensorBoard."""
     from elodrome.agents.agent import check_device
-    from elodrome.agents.registry import split_specs
+    from elodrome.agents.specs import split_specs
     from elodrome.arena.training import train as run
     from elodrome.envs.registry import parse_options
 

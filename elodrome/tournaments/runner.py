@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from elodrome.agents.isolation.isolated import Isolation, seat_agent
 from elodrome.agents.parts.saved import CARD, WEIGHTS, find_saved
-from elodrome.agents.registry import commanded
+from elodrome.agents.specs import commanded
 from elodrome.arena.match import MOST_GAMES, check_opening
 from elodrome.arena.record import GameJob, GameRecord, Unplayed
 from elodrome.arena.repeat import remarks_on

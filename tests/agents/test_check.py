@@ -13,7 +13,7 @@ import pytest
 from elodrome import make_env
 from elodrome.agents.agent import Agent, Evaluation, Learner, Position, Positions
 from elodrome.agents.check import check_acting, check_agent, check_learning
-from elodrome.agents.registry import builtin, unfit
+from elodrome.agents.specs import builtin, unfit
 from elodrome.envs.game import World
 
 WORLDS = ("tic_tac_toe", "gridworld:map=3x3", "rock_paper_scissors:rounds=2", "token_mdp")

@@ -11,7 +11,8 @@ from elodrome.agents.check import check_learning, sample_positions
 from elodrome.agents.parts.heads import greedy_legal, pick, probabilities
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.random import Random
-from elodrome.agents.registry import builtin, make_learner
+from elodrome.agents.registry import make_learner
+from elodrome.agents.specs import builtin
 from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, Diverged
 

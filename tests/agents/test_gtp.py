@@ -13,7 +13,7 @@ import pytest
 from elodrome import make_agent, make_env, play_match
 from elodrome.agents.agent import Agent, Position
 from elodrome.agents.parts.gtp import COLUMNS, Engine, EngineFailure, Refused, action_of, program, vertex
-from elodrome.agents.registry import parse_spec, split_specs
+from elodrome.agents.specs import parse_spec, split_specs
 from elodrome.errors import UserError
 
 GNUGO = shutil.which("gnugo", path=os.environ["PATH"] + ":/usr/games")
@@ -193,7 +193,7 @@ def test_a_missing_program_comes_with_how_to_install_it(monkeypatch: pytest.Monk
 
 
 def test_another_world_is_refused(fake) -> None:
-    with pytest.raises(UserError, match="needs a Go world"):
+    with pytest.raises(UserError, match="plays only go"):
         make_agent(fake("good"), make_env("connect_four"))
 
 

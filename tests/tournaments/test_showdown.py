@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.progress import Progress
 
-from elodrome.agents.registry import builtin
+from elodrome.agents.specs import builtin
 from elodrome.arena.training import Stopped
 from elodrome.envs.registry import make_env
 from elodrome.tournaments import showdown

@@ -18,7 +18,8 @@ from elodrome.agents.check import BATCH_MOVES, check_agent
 from elodrome.agents.isolation.cell import SHARED, UNANSWERED
 from elodrome.agents.isolation.keeper import Cell, Limits, Printed
 from elodrome.agents.parts.saved import find_saved, read_card
-from elodrome.agents.registry import commanded, make_agent, make_config, runs_code
+from elodrome.agents.registry import make_agent
+from elodrome.agents.specs import commanded, make_config, runs_code
 from elodrome.envs.game import Words, World
 from elodrome.envs.registry import call_name, parse_options
 from elodrome.errors import UserError

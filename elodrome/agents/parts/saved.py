@@ -13,7 +13,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,12 @@ from safetensors.numpy import load_file, save
 
 from elodrome import __version__
 from elodrome.agents.agent import Agent, Learner
+from elodrome.agents.specs import Kind, checked_agent, find_kind, make_config
 from elodrome.envs.game import World
 from elodrome.errors import BrokenAgent, UserError, blamed, told
 from elodrome.files import ARRAYS, is_file, read_text, regular
 from elodrome.files import CARD as CARD_BYTES
 from elodrome.home import home
-
-if TYPE_CHECKING:
-    from elodrome.agents.registry import Kind
 
 Arrays = dict[str, npt.NDArray[Any]]
 SHIPPED = Path(__file__).parents[2] / "trained"
@@ -130,8 +128,6 @@ def load_agent(folder: Path, world: World, options: dict[str, Any] | None = None
     """The acting agent saved in ``folder``, for ``world``; ``options`` replace settings that it was trained with, such
     as simulations=50. ``by`` is the kind that the user named, where it is one of a file: the card alone loads none.
     Raises BrokenAgent with the file and the trouble, UserError for an option that is none."""
-    from elodrome.agents.registry import checked_agent, make_config
-
     card = read_card(folder)
     if card.world != world.id:
         raise BrokenAgent(f"{folder / CARD}: trained for {card.world}, not for {world.id}")
@@ -158,8 +154,6 @@ def kind_name(spec: str) -> str:
 
 def _kind_of(card: Card, folder: Path) -> Kind:
     """The registered kind that a card names. Raises BrokenAgent, with what to do, where it names a file."""
-    from elodrome.agents.registry import find_kind
-
     if ".py:" in card.kind:
         raise BrokenAgent(
             f"{folder / CARD} names a Python file ({card.kind!r}), and what comes with a saved agent runs nothing; "

@@ -20,7 +20,7 @@ from elodrome.agents.ops.grpo import (
     length_penalised,
 )
 from elodrome.agents.ops.sft import sft_loss
-from elodrome.agents.parts.transformer import (
+from elodrome.agents.text.transformer import (
     Transformer,
     answer_logits,
     generate,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from elodrome.agents.agent import Agent
-from elodrome.agents.registry import find_kind, make_agent, unfit
+from elodrome.agents.registry import make_agent
+from elodrome.agents.specs import find_kind, unfit
 from elodrome.arena.batch import play_games
 from elodrome.arena.match import make_jobs
 from elodrome.arena.record import GameRecord

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from elodrome.agents.agent import About, Agent, Evaluation, Learner, Positions
 from elodrome.agents.parts.saved import saved_agents
-from elodrome.agents.registry import kinds, make_agent, unfit
+from elodrome.agents.registry import make_agent
+from elodrome.agents.specs import kinds, unfit
 from elodrome.arena.ui.session import HUMAN, look_of
 from elodrome.envs import engine
 from elodrome.envs.enumeration import enumerate_world

@@ -9,7 +9,7 @@ from elodrome.agents.agent import Budget, Task
 from elodrome.agents.check import check_agent
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
 from elodrome.agents.parts.tabular import Runs, TabularConfig, TabularLearner
-from elodrome.agents.registry import make_config
+from elodrome.agents.specs import make_config
 from elodrome.agents.tabular.q_learning import QLearning
 from elodrome.agents.tabular.sarsa import Sarsa
 from elodrome.envs.enumeration import enumerate_world

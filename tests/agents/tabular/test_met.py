@@ -13,7 +13,8 @@ from elodrome.agents.check import check_agent
 from elodrome.agents.parts import met
 from elodrome.agents.parts.met import Met
 from elodrome.agents.parts.tabular import TabularLearner
-from elodrome.agents.registry import builtin, make_learner, unfit
+from elodrome.agents.registry import make_learner
+from elodrome.agents.specs import builtin, unfit
 from elodrome.envs.game import Game, World
 from elodrome.envs.index import RowIndex
 from elodrome.envs.information import keys_of

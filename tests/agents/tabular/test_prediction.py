@@ -7,7 +7,8 @@ import pytest
 
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.check import sample_positions
-from elodrome.agents.registry import builtin, make_learner
+from elodrome.agents.registry import make_learner
+from elodrome.agents.specs import builtin
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.agents.tabular.lambda_return import LambdaReturn
 from elodrome.agents.tabular.n_step_td import NStepTD, NStepTDConfig

@@ -8,7 +8,7 @@ import pytest
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.parts.tabular import TabularConfig, TabularLearner
 from elodrome.agents.parts.walk import STEP, Schedule, at_step
-from elodrome.agents.registry import make_config
+from elodrome.agents.specs import make_config
 from elodrome.agents.tabular.q_learning import QLearning
 from elodrome.agents.tabular.sarsa import Sarsa
 from elodrome.envs.registry import make_env

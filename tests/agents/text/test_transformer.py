@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from elodrome.agents.parts.transformer import (
+from elodrome.agents.text.transformer import (
     Transformer,
     answer_logits,
     choose,
