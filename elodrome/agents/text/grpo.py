@@ -20,6 +20,7 @@ from elodrome.agents.ops.grpo import (
     length_penalised,
 )
 from elodrome.agents.ops.sft import sft_loss
+from elodrome.agents.text.policy import TextConfig, TextLearner, falling
 from elodrome.agents.text.transformer import (
     Transformer,
     answer_logits,
@@ -27,7 +28,6 @@ from elodrome.agents.text.transformer import (
     log_prob_of,
     spoken_mask,
 )
-from elodrome.agents.text.policy import TextConfig, TextLearner, falling
 
 ABOUT = {
     "cls": "GRPO",

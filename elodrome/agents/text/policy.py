@@ -19,9 +19,9 @@ from torch import Tensor
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions, Task, check_device
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import descend, load_module, module_arrays, to_tensor
-from elodrome.agents.text.transformer import Transformer, answer_logits, choose, generate, log_prob_of
 from elodrome.agents.text.language import Language, Letters, Tokens, language_of, prompts_of
 from elodrome.agents.text.lessons import Lesson, lesson_of
+from elodrome.agents.text.transformer import Transformer, answer_logits, choose, generate, log_prob_of
 from elodrome.envs.game import Game, World
 from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, generator, mix64

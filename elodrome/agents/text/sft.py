@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from elodrome.agents.agent import Budget, Progress
 from elodrome.agents.ops.sft import sft_loss
-from elodrome.agents.text.transformer import answer_logits, log_prob_of, spoken_mask
 from elodrome.agents.text.policy import TextLearner
+from elodrome.agents.text.transformer import answer_logits, log_prob_of, spoken_mask
 
 ABOUT = {
     "cls": "SFT",
