@@ -14,7 +14,8 @@ import pytest
 import elodrome
 
 ROOT = Path(elodrome.__file__).parent
-FLOORS = ("envs", "agents", "arena", "tournaments", "console", "cli", "__main__")  # each may import those to its left
+# Each may import those to its left.
+FLOORS = ("envs", "agents", "arena", "tournaments", "figures", "console", "cli", "__main__")
 GROUND = ("errors", "files", "plugins", "seeding", "home", "__init__")  # the front door's, open to all
 FAMILIES = ("tabular", "value", "policy", "planning", "games", "text")
 OURS_ONLY_IN = {

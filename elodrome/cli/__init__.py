@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elodrome.cli import catalogue, playing, tournaments, training
+from elodrome.cli import catalogue, drawing, playing, tournaments, training
 from elodrome.cli.options import complain
 from elodrome.errors import UserError, nearest, shown, told
 
@@ -30,7 +30,7 @@ app.add_typer(check_app, name="check")
 app.add_typer(tournament_app, name="tournament")
 for command in (
     *(catalogue.envs, catalogue.agents, training.train, playing.match, playing.strength, tournaments.ladder),
-    *(playing.play, playing.watch, playing.gtp, tournaments.showdown),
+    *(playing.play, playing.watch, playing.gtp, tournaments.showdown, drawing.figures, drawing.figure),
 ):
     app.command()(command)
 check_app.command("env")(catalogue.check_env)

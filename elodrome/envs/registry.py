@@ -54,6 +54,7 @@ BUILTIN = {
             "cliff_walking", "elodrome.envs.gridworlds.gridworld:cliff_walking", "4 x 12 with a cliff (notes 2.5.5)", 1
         ),
         Entry("random_walk", "elodrome.envs.gridworlds.random_walk:random_walk", "19 states in a row", 1),
+        Entry("doors", "elodrome.envs.gridworlds.doors:doors", "a noisy room behind one of two doors", 1),
         Entry(
             "matrix_game", "elodrome.envs.matrix.matrix_game:matrix_game", "any payoff tensor, one-shot or repeated", 2
         ),

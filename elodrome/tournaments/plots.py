@@ -56,7 +56,7 @@ def rating_plot(board: Leaderboard) -> Figure | None:
         axes.set_yticks(range(len(rows)), [printable(row.agent, NAME) for row in rows])
         axes.set_ylim(-0.6, max(len(rows), 2) - 0.4)
         axes.set_xlabel("Elo: maximum likelihood with 95 % interval (dot and bar), online (tick)")
-        _plain(axes)
+        plain(axes)
     return figure
 
 
@@ -125,7 +125,7 @@ def learning_plot(panels: dict[str, list[Curve]]) -> Figure | None:
             axes.set_title(measure, fontsize=10, loc="left", color=INK)
             axes.set_xlabel("percent of the training")
             axes.legend(frameon=False, fontsize=8.5, ncols=2)
-            _plain(axes)
+            plain(axes)
     return figure
 
 
@@ -151,7 +151,8 @@ def _smooth(values: Sequence[float]) -> list[float]:
     return smooth
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Axes without a frame, on a light grid."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.grid(True, color=LINE, linewidth=0.8)

@@ -6,6 +6,7 @@ what that policy is worth to the seat that acts. The agent acts by the policy, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -116,7 +117,7 @@ class Prediction(TabularLearner):
 
 
 def value_errors(
-    cls: type[Prediction], world: Game, config: PredictionConfig, seeds: range, episodes: int, exact: Reals
+    cls: type[Prediction], world: Game, config: PredictionConfig, seeds: Sequence[int], episodes: int, exact: Reals
 ) -> Reals:
     """The root mean square error [K, episodes] of the learned values against ``exact`` [I] after every episode, from
     scratch for every seed."""
