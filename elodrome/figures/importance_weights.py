@@ -1,4 +1,4 @@
-"""Importance weights of trajectories: their variance grows with distance and with length (notes 3.7, figure 3.8).
+"""Importance weights of trajectories: their variance grows with distance and with length (notes 3.7.5, figure 3.8).
 
 Data of the uniform policy, weighed for a softmax policy of strength beta. E[w] is 1 whatever the policies; the second
 moment follows exactly from a recursion over the steps, ``W_t(s) = sum_a pi^2 / b sum_s' P W_{t-1}(s')``.

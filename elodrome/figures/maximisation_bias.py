@@ -1,4 +1,4 @@
-"""Maximisation bias: Q-learning is drawn into a room that loses, double Q-learning less (notes 2.6, definition 2.16).
+"""Maximisation bias: Q-learning is drawn into a room that loses, double Q-learning less (notes 2.6.6, definition 2.16).
 
 Sutton & Barto (2018), example 6.7: the room behind the left door costs 0.1 in the mean, but the best of ten noisy
 values is above 0 for long. The share of episodes that go left, with epsilon 0.1: 5 % are the price of exploring.

@@ -1,4 +1,4 @@
-"""Bias and variance: n-step TD on the 19-state walk, by step size and n (notes 2.4.3, figure 2.7).
+"""Bias and variance: n-step TD on the 19-state walk, by step size and n (notes 2.4.4, figure 2.7).
 
 Root mean square error of the values over the first 10 episodes, averaged over episodes and runs, as in Sutton & Barto
 (2018), figure 7.2: few steps need few rewards to trust, many carry the noise of a whole episode.

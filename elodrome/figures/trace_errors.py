@@ -1,4 +1,4 @@
-"""TD(lambda) with accumulating traces on the 19-state walk, by step size and lambda (notes 2.4.4, figure 2.9).
+"""TD(lambda) with accumulating traces on the 19-state walk, by step size and lambda (notes 2.4.5, figure 2.9).
 
 Root mean square error over the first 10 episodes; Sutton & Barto (2018), figure 12.6.
 """

@@ -1,4 +1,4 @@
-"""n-step SARSA (notes 2.4.3 and 2.5.2; Sutton & Barto 7.2): n rewards as they come, then the value of what follows."""
+"""n-step SARSA (notes 2.4.5 and 2.5.2; Sutton & Barto 7.2): n rewards as they come, then the value of what follows."""
 
 from __future__ import annotations
 
