@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -27,6 +28,14 @@ class FairBatch(Agent):
 
     def act(self, positions):
         return [int(p.rng.choice(p.legal_actions)) for p in positions]
+
+
+class Worldly(Agent):
+    """Moves by what the world says of itself."""
+
+    def choose(self, position: Position) -> int:
+        world = position.world
+        return int(position.legal_actions[len(f"{world.id} {world.summary}") % len(position.legal_actions)])
 
 
 class Rogue(Fair):
@@ -73,6 +82,13 @@ class SysExit(Rogue):
 class Eater(Rogue):
     def mischief(self, position):
         np.ones(100 << 30, np.uint8)
+
+
+class Taker(Rogue):
+    """Takes what the machine would give, and the bound does not."""
+
+    def mischief(self, position):
+        np.ones(4 << 30, np.uint8)
 
 
 class Nibbler(Rogue):
@@ -128,12 +144,32 @@ class Flood(Rogue):
 class Garbler(Rogue):
     """Writes to every socket that it finds open, and waits."""
 
+    message = b"\xff" * 64
+
     def mischief(self, position):
         for number in range(3, 64):
             with suppress(OSError):
                 if stat.S_ISSOCK(os.fstat(number).st_mode):
-                    os.write(number, b"\xff" * 64)
+                    os.write(number, self.message)
         time.sleep(1000)
+
+
+class Babbler(Garbler):
+    message = struct.pack(">I", 16) + b"\xff" * 16
+
+
+class Boaster(Garbler):
+    """Promises eight terabytes."""
+
+    header = b'{"arrays": [["policy", "float64", [1099511627776]]]}'
+    message = struct.pack(">I", len(header)) + header
+
+
+class Namer(Garbler):
+    """Promises what only Python could hold."""
+
+    header = b'{"arrays": [["policy", "object", [1]]]}'
+    message = struct.pack(">I", len(header)) + header + bytes(8)
 
 
 class Saboteur(Rogue):
