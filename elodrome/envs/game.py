@@ -262,6 +262,14 @@ class Game(World):
         for name in ("state_words", "outcomes"):
             if not isinstance(size := getattr(self, name), int) or not 1 <= size <= LARGEST:
                 raise UserError(f"world {self.id!r}: {name} must be from 1 to {LARGEST}, not {shown(size)}")
+        for name, kind in (("look", Look), ("symmetries", Symmetries)):
+            if not isinstance(found := getattr(self, name), (kind, type(None))):
+                raise UserError(f"world {self.id!r}: {name} must be a {kind.__name__}, or None, not {shown(found)}")
+        if not (self.text is None or callable(self.text)):
+            raise UserError(f"world {self.id!r}: text must be a function, or None, not {shown(self.text)}")
+        words = self.constants
+        if not isinstance(words, np.ndarray) or words.dtype != np.int64 or words.ndim != 1:
+            raise UserError(f"world {self.id!r}: constants must be a row of int64 words, not {shown(words)}")
         if self.max_steps > LONGEST:
             raise UserError(f"world {self.id!r}: max_steps must be at most {LONGEST}, not {self.max_steps}")
         cells = int(np.prod(self.observation_shape[1:]))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from elodrome.envs.registry import make_env
@@ -34,6 +35,11 @@ from elodrome.errors import UserError
         ("seat_names", ("X",), "1 seat names for 2 seats"),
         ("state_words", 0, "state_words must be from 1"),
         ("state_words", 10**12, "state_words must be from 1"),
+        ("look", "map", "look must be a Look, or None"),
+        ("symmetries", 8, "symmetries must be a Symmetries, or None"),
+        ("text", "board", "text must be a function, or None"),
+        ("constants", np.zeros(3), "constants must be a row of int64 words"),
+        ("constants", [1, 2], "constants must be a row of int64 words"),
         ("outcomes", 1.0, "outcomes must be from 1"),
     ],
 )
