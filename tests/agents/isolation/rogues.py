@@ -115,6 +115,13 @@ class Bomb(Rogue):
         time.sleep(1000)
 
 
+class Twins(Rogue):
+    """Is two from then on, and both answer."""
+
+    def mischief(self, position):
+        os.fork()
+
+
 class Crowd(Rogue):
     def mischief(self, position):
         for _ in range(100):
@@ -260,10 +267,10 @@ class Rememberer(Agent):
 
 
 class Vanishing(Agent):
-    """Ends its process at once, with the code of those for whom all went well."""
+    """Ends its process at once."""
 
     def choose(self, position):
-        os._exit(0)
+        os._exit(9)
 
 
 class Asleep(Agent):

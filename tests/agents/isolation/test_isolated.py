@@ -91,6 +91,11 @@ def test_all_that_it_started_ends_with_it(name: str, pids) -> None:
     assert not [pid for pid in pids() if alive(pid)]
 
 
+def test_a_child_that_answers_in_its_place_is_not_heard() -> None:
+    twins, fair = (play_match("tic_tac_toe", spec(n), "random", GAMES, isolation=QUICK) for n in ("Twins", "Fair"))
+    assert [r.moves for r in twins.records] == [r.moves for r in fair.records]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -215,7 +220,7 @@ def test_one_of_ours_that_is_given_limits_lives_in_a_cell_unless_nobody_does() -
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Vanishing", "- the check ends here: exited with code 0"),
+        ("Vanishing", "- the check ends here: exited with code 9"),
         ("Asleep", r"- the check ends here: no answer within 2 s \(rogues\.py, line \d+, in choose\)"),
         ("Drowsy", r"- the check ends here: no answer within 2 s \(rogues\.py, line \d+, in forget\)"),
         ("Segfault", "conforms"),  # it does so in a game alone
@@ -234,7 +239,7 @@ def test_an_engine_of_ours_outlives_its_agent(elodrome, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     code, out, _ = elodrome("gtp", spec("Vanishing"), "--env", "go:size=5")
     assert code == 0
-    assert out.count("exited with code 0\n") == 2
+    assert out.count("exited with code 9\n") == 2
     assert out.endswith(f"= Elodrome {spec('Vanishing')}\n\n")
 
 
