@@ -310,6 +310,18 @@ class Idle(Learner):
         pass
 
 
+class Elephant(Rememberer):
+    """Keeps the first that it ever chose in a game of that number, until it is told that all are new."""
+
+    lanes = 2
+
+    def choose(self, position):
+        first = int(position.rng.choice(position.legal_actions))
+        wanted = self.first.setdefault(position.game, first)
+        legal = position.legal_actions
+        return int(legal[np.abs(legal - wanted).argmin()])
+
+
 class NoteConfig(Config):
     strength: int = 1
 

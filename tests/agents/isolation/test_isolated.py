@@ -118,7 +118,7 @@ def test_it_reaches_nothing_that_is_shared() -> None:
     assert {r.termination for r in result.records} <= {"win", "draw"}
 
 
-@pytest.mark.parametrize("name", ["Fair", "FairBatch", "Rememberer"])
+@pytest.mark.parametrize("name", ["Fair", "FairBatch", "Rememberer", "Elephant"])
 @pytest.mark.parametrize("env", ["tic_tac_toe", "cliff_walking", "rock_paper_scissors:rounds=3", "token_mdp"])
 def test_the_games_are_the_same_in_a_cell_and_outside(name: str, env: str) -> None:
     inside, outside = (play_match(env, spec(name), "random", 6, seed=3, isolation=i) for i in (QUICK, OPEN))
@@ -247,6 +247,9 @@ def test_strength_outlives_its_agent(elodrome) -> None:
     code, out, _ = elodrome("strength", spec("Exit"), "--env", "rock_paper_scissors:rounds=9", "--games", 2, "--json")
     assert code == 0
     assert json.loads(out)["rivals"]["random"]["failures"] == {"exited with code 3": 1}
+    code, out, _ = elodrome("strength", spec("Hopeless"), "--env", "connect_four", "--games", 2)
+    assert code == 0
+    assert "failed 2 x against random: exited with code 1" in out
 
 
 def test_options_that_ask_for_the_same() -> None:
