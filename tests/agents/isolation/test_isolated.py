@@ -206,7 +206,7 @@ def test_a_spec_sets_limits_of_its_own() -> None:
     assert all(re.fullmatch(r"no answer within 0\.5 s \(rogues\.py, line \d+, in choose\)", r) for r in reasons), (
         reasons
     )
-    with pytest.raises(UserError, match="no option 'secs'"):
+    with pytest.raises(UserError, match="no limit_secs; did you mean 'limit_seconds'"):
         seat_agent(spec("Fair:limit_secs=1"), WORLD)
     with pytest.raises(UserError, match="memory=1"):
         seat_agent(spec("Fair:limit_memory=1"), WORLD)
