@@ -52,6 +52,11 @@ def whole(value: float) -> str:
     return f"{round(value) + 0:d}"
 
 
+def signed(value: float) -> str:
+    """A number without decimals, with its sign, and never minus zero."""
+    return f"{round(value) + 0:+d}"
+
+
 def print_leaderboard(board: Leaderboard) -> None:
     """A leaderboard on the screen."""
     rows = []
@@ -74,7 +79,7 @@ def print_leaderboard(board: Leaderboard) -> None:
     columns = ["", "agent", "Elo", "95%", "online", "games", "w/d/l", "score", "return"]
     print_table(f"Ratings: {board.env}", columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8))
     if board.first_move_advantage is not None:
-        say(f"first seat is worth {board.first_move_advantage:+.0f} Elo; {board.duplicate_games} repeated games")
+        say(f"first seat is worth {signed(board.first_move_advantage)} Elo; {board.duplicate_games} repeated games")
     for cycle in board.cycles:
         say("cycle: " + " beats ".join([*cycle, cycle[0]]))
     for note in board.notes:

@@ -50,7 +50,8 @@ class Examiner:
 
     def _score(self, agent: Agent, rival: Agent, step: int) -> float:
         world = self.learner.world
-        opening = OPENING if world.players > 1 else 0
+        opening = min(OPENING, world.max_steps // 2)  # of short games the half
+        opening = opening - opening % world.players if world.players > 1 else 0
         seed = derive(self.learner.task.seed, "examination", step)
         tally = play_match(world, agent, rival, self.games, seed=seed, opening=opening).tally()
         return (tally["wins"] + 0.5 * tally["draws"]) / max(1, sum(tally.values()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elodrome.cli.options import AsJson, Bounds, Env, Isolate, Seed, Spec, shortcomings, the_world
-from elodrome.console import MatchProgress, print_json, print_table, progress_bars, say
+from elodrome.console import MatchProgress, print_json, print_table, progress_bars, say, signed
 from elodrome.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _print_match(result: Any, summary: dict[str, Any], before: int) -> None:
         say(f"{before} games had been kept before; {summary['games'] - before} played now")
     if summary["elo_difference"] is not None:
         low, high = summary["elo_interval"]
-        say(f"Elo difference {summary['elo_difference']:+.0f}, 95 % from {low:+.0f} to {high:+.0f}")
+        say(f"Elo difference {signed(summary['elo_difference'])}, 95 % from {signed(low)} to {signed(high)}")
     means = " and ".join(f"{m:.3f}" for m in summary["mean_return"])
     say(f"mean returns {means}; terminations {summary['terminations']}; {summary['duplicate_games']} repeated games")
     for who, reasons in summary["failures"].items():

@@ -19,6 +19,7 @@ from elodrome.envs.signatures import ACTIONS, HAS_CHANCE, I8, OUTCOMES, PLAYERS,
 from elodrome.errors import UserError
 
 Index = npt.NDArray[np.int64]
+BYTES = 1 << 28  # of the tables while they grow
 
 
 @compiled(types.uint64(WORDS, I8))
@@ -216,8 +217,8 @@ class Tables:
 def enumerate_world(game: World, limit: int = 1_000_000) -> Tables:
     """All reachable states of ``game`` and their transitions.
 
-    Raises UserError when there are more than ``limit`` states, or when a foreign world does not tell its transitions.
-    Truncation by max_steps is not part of a state.
+    Raises UserError when there are more than ``limit`` states, or more than memory is good for (``BYTES``), or when a
+    foreign world does not tell its transitions. Truncation by max_steps is not part of a state.
     """
     if not isinstance(game, Game):
         told = game.tables()
@@ -229,6 +230,8 @@ def enumerate_world(game: World, limit: int = 1_000_000) -> Tables:
     states_cap, edges_cap = 1024, 4096
     actions = game.actions
     while True:
+        if 8 * (states_cap * (game.state_words + actions + 3) + edges_cap * (game.players + 2)) > BYTES:
+            raise UserError(f"{game.id} has too many states of {game.state_words} words to enumerate")
         slots = np.full(1 << (2 * states_cap - 1).bit_length(), -1, np.int64)
         states = np.zeros((states_cap, game.state_words), np.int64)
         seats = np.zeros(states_cap, np.int64)
@@ -247,7 +250,7 @@ def enumerate_world(game: World, limit: int = 1_000_000) -> Tables:
         if found > limit or (found == -2 and states_cap > limit):
             raise UserError(f"{game.id} has more than {limit} states; too many to enumerate")
         if found == -2:
-            states_cap *= 4
+            states_cap = min(4 * states_cap, limit + 2)
         else:
             edges_cap *= 4
     edges = int(offsets[found * actions])

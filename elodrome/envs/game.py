@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from elodrome.envs.fields import trouble
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.signatures import CHANCE, LEGAL, OBSERVE, PLAYER, PLAYOUT, RESET, STEP
-from elodrome.errors import BrokenWorld, UserError
+from elodrome.errors import BrokenWorld, UserError, shown
 
 if TYPE_CHECKING:
     from elodrome.envs.enumeration import Tables
@@ -101,6 +102,7 @@ def no_playout(state: Words, rng: int, returns: Reals) -> int:
     return 0
 
 
+LARGEST = 1 << 20  # words of a row, outcomes of a throw
 LONGEST = 2_000_000  # plies of a game: the longest of ours; a record of more is too large to keep
 
 Kind = Literal["board", "gridworld", "matrix", "tokens", "other"]
@@ -169,6 +171,11 @@ class World(ABC):
     action_names: tuple[str, ...] = ()
     seat_names: tuple[str, ...] = ()
     made_as: str = field(default="", init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises UserError where a field is not what it should be."""
+        if found := trouble(self, Kind, Information):
+            raise UserError(f"world {shown(self.id, 120)}: {found}")
 
     def note(self, name: str, *, ours: bool) -> None:
         """Remember the name under which ``make_env`` made this world, and whether it is one of ours."""
@@ -255,12 +262,21 @@ class Game(World):
         return isinstance(other, Game) and self == other and np.array_equal(self.template, other.template)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("reset", "player", "legal", "step", "observe", "chance", "playout"):
             if not hasattr(getattr(self, name), "nopython_signatures"):
                 raise UserError(f"world {self.id!r}: {name} is not a compiled rule; write it under @rule.{name}")
-        for name in ("players", "actions", "state_words", "max_steps", "outcomes"):
-            if getattr(self, name) < 1:
-                raise UserError(f"world {self.id!r}: {name} must be at least 1, not {getattr(self, name)}")
+        for name in ("state_words", "outcomes"):
+            if not isinstance(size := getattr(self, name), int) or not 1 <= size <= LARGEST:
+                raise UserError(f"world {self.id!r}: {name} must be from 1 to {LARGEST}, not {shown(size)}")
+        for name, kind in (("look", Look), ("symmetries", Symmetries)):
+            if not isinstance(found := getattr(self, name), (kind, type(None))):
+                raise UserError(f"world {self.id!r}: {name} must be a {kind.__name__}, or None, not {shown(found)}")
+        if not (self.text is None or callable(self.text)):
+            raise UserError(f"world {self.id!r}: text must be a function, or None, not {shown(self.text)}")
+        words = self.constants
+        if not isinstance(words, np.ndarray) or words.dtype != np.int64 or words.ndim != 1:
+            raise UserError(f"world {self.id!r}: constants must be a row of int64 words, not {shown(words)}")
         if self.max_steps > LONGEST:
             raise UserError(f"world {self.id!r}: max_steps must be at most {LONGEST}, not {self.max_steps}")
         cells = int(np.prod(self.observation_shape[1:]))
@@ -269,8 +285,6 @@ class Game(World):
             self.actions,
         ):
             raise UserError(f"world {self.id!r}: symmetries must be of {cells} cells and {self.actions} actions")
-        if self.action_names and len(self.action_names) != self.actions:
-            raise UserError(f"world {self.id!r}: {len(self.action_names)} action names for {self.actions} actions")
 
     @property
     def has_chance(self) -> bool:

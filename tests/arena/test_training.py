@@ -82,6 +82,14 @@ def test_examinations_on_the_way_are_the_same_after_a_stop(world, tmp_path: Path
     assert sorted(p.name for p in (tmp_path / "b" / "kept").iterdir()) == ["2000", "4000"]
 
 
+def test_games_that_are_shorter_than_the_opening_are_examined(tmp_path: Path) -> None:
+    """Two plies, of which none is random then: the learner would have no move."""
+    world = make_env("rock_paper_scissors")
+    assert world.max_steps == 2
+    result = train("ppo", world, steps=600, examine=300, out=tmp_path, tensorboard=False)
+    assert 0 <= result.metrics["score/random"] <= 1
+
+
 def test_a_finished_run_has_nothing_to_do(world, tmp_path: Path) -> None:
     train(PLUGIN, world, steps=20, out=tmp_path / "a", tensorboard=False)
     assert train(PLUGIN, world, steps=20, out=tmp_path / "a", resume=True, tensorboard=False).already_done

@@ -234,9 +234,8 @@ BROKEN = {
     "gives 3 outcomes": {"chance": chance_too_many, "outcomes": 2},
     "playout from the start": {"playout": playout_biased},
     "stroll leaves another observation": {"observe": observe_from_seat_0},
-    "return_range (1.0, -1.0)": {"return_range": (1.0, -1.0)},
-    "1 names for 2 seats": {"seat_names": ("X",)},
-    "discount 1.5": {"discount": 1.5},
+    "return_range (-inf, 1.0)": {"return_range": (-np.inf, 1.0)},
+    "every axis must have at least 1 entry": {"observation_shape": (0, 3), "symmetries": None},
     "fails (unknown environment": {"id": "no_such_world"},
     "builds another world": {"id": "connect_four"},
 }

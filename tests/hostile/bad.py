@@ -70,6 +70,10 @@ AGENTS = (
     "def choose(self, p): return RuntimeError({text})",
     "def choose(self, p): return {n} if p.ply > {n} else p.legal_actions",
     "def choose(self, p): return (lambda f: f(f))(lambda f: f(f))",
+    "def choose(self, p): raise Failure({text}, {text})",
+    "def choose(self, p): return Failure('win', {n})",
+    "def choose(self, p): return type('F', (Failure,), {{'__str__': lambda s: 1 / 0}})('crash', {text})",
+    "def choose(self, p): f = Failure('illegal', {text}); f.reason = f; f.kind = {n}; return f",
     "def act(self, ps): return {text}",
     "def act(self, ps): return {n}",
     "def act(self, ps): return None",
@@ -127,7 +131,7 @@ def agent(rng: random.Random, place: Path) -> Case:
     if rng.random() < 0.85:
         body = rng.choice(AGENTS).format(**values)
         plays = "    def choose(self, p): return int(p.legal_actions[0])\n" if "def choose" not in body else ""
-        code = f"from elodrome.agents.agent import Agent\nclass Evil(Agent):\n    'Doc.'\n{plays}    {body}\n"
+        code = f"from elodrome.agents.agent import Agent, Failure\nclass Evil(Agent):\n    'Doc.'\n{plays}    {body}\n"
     else:
         code = rng.choice(FILES).format(**values) + "\n"
     file.write_text(code)
@@ -145,7 +149,7 @@ def spec(rng: random.Random, place: Path) -> Case:
     """An agent's name that is none, or has settings that are none."""
     kind = rng.choice(["random", "minimax", "mcts", "alphazero-weak", "q_learning", "nobody", "gtp", "human", ""])
     word = nasty(rng)
-    key = rng.choice(["simulations", "depth", "seconds", "saved", "x", nasty(rng)])
+    key = rng.choice(["simulations", "depth", "seconds", "saved", "limit_seconds", "limit_x", "x", nasty(rng)])
     text = rng.choice([f"{kind}:{key}={word}", f"{kind}{word}", word, f"{kind}:{word}", f"{word}:{key}={word}"])
     return Case(("match", "tic_tac_toe", "--games", "2", "--no-keep", "--", text, "random"))
 
@@ -158,6 +162,96 @@ def world(rng: random.Random, place: Path) -> Case:
     if text in ("tic_tac_toe", "connect_four"):
         text = ""
     return Case(("match", "--games", "2", "--no-keep", "--", text, "random", "random"))
+
+
+# Worlds of the user's own: what ``f`` does.
+WORLDS = (
+    "raise SystemExit({text})",
+    "raise type('E', (BaseException,), {{'__str__': lambda s: 1 / 0}})()",
+    "return {text}",
+    "return Game",
+    "return make_env({text})",
+    "return replace(base, id={text})",
+    "return replace(base, id='tic_tac_toe', max_steps={n})",
+    "return replace(base, max_steps={n} - 20)",
+    "return replace(base, players={n} - 1)",
+    "return replace(base, players={text})",
+    "return replace(base, actions={n})",
+    "return replace(base, actions=10 ** {n})",
+    "return replace(base, observation_shape=({n},))",
+    "return replace(base, observation_shape={text})",
+    "return replace(base, observation_shape=())",
+    "return replace(base, state_words={n})",
+    "return replace(base, state_words=10 ** {n})",
+    "return replace(base, outcomes={n})",
+    "return replace(base, kind={text})",
+    "return replace(base, information={text})",
+    "return replace(base, return_range=(float('nan'), {n}))",
+    "return replace(base, return_range={text})",
+    "return replace(base, discount={text})",
+    "return replace(base, discount=float('nan'))",
+    "return replace(base, action_names=({text},) * 9)",
+    "return replace(base, action_names=({n},) * 9)",
+    "return replace(base, seat_names=({text}, {text}))",
+    "return replace(base, seat_names=({text},))",
+    "return replace(base, summary={text}, source={text})",
+    "return replace(base, text=lambda s: 1 / 0)",
+    "return replace(base, text=lambda s: {text})",
+    "return replace(base, look={text})",
+    "return replace(base, symmetries={text})",
+    "return replace(base, constants={text})",
+    "return replace(base, extra={text})",
+    "return replace(base, step=base.legal)",
+    "return replace(base, legal=lambda s, m: None)",
+    "return replace(base, reset=make_env('go:size=5').reset)",
+    "return replace(base, observe=make_env('go:size=5').observe)",
+    "return replace(base, player=make_env('connect_four').player)",
+    "return type('W', (Game,), {{'action_name': lambda s, a: {n}}})(**values(base))",
+)
+WORLD = """from dataclasses import fields, replace
+from elodrome.envs.game import Game
+from elodrome.envs.registry import make_env
+base = make_env("tic_tac_toe")
+def values(world): return {{f.name: getattr(world, f.name) for f in fields(world) if f.init}}
+def f({parameters}):
+    {body}
+"""
+
+
+def world_file(rng: random.Random, place: Path) -> Case:
+    """A world of the user's own that is none, or odd."""
+    file = place / "odd.py"
+    values = {"text": ascii(nasty(rng)), "n": rng.randrange(1, 40)}
+    parameters = rng.choice(["", "", "", "x", "x=1", "*x", "**x"])
+    code = WORLD.format(parameters=parameters, body=rng.choice(WORLDS).format(**values))
+    file.write_text(code)
+    name = f"{file}:f{rng.choice(['', '', '', ':x=2', ':y=' + nasty(rng)])}"
+    words = rng.choice(
+        [
+            ("match", name, "random", "random", "--games", "2"),
+            ("match", name, "random", "minimax", "--games", "2", "--json"),
+            ("check", "env", name),
+            ("check", "agent", "random", "--env", name),
+            ("agents", "--env", name),
+            ("strength", "random", "--env", name, "--games", "2"),
+            ("train", "q_learning", "--env", name, "--steps", "20", "--out", str(place / "run")),
+            (
+                "tournament",
+                "run",
+                "--env",
+                name,
+                "--agents",
+                "random,random:",
+                "--games",
+                "2",
+                "--workers",
+                "1",
+                "--out",
+                "t",
+            ),
+        ]
+    )
+    return Case(words, what=code)
 
 
 def option(rng: random.Random, place: Path) -> Case:
@@ -337,5 +431,5 @@ def gtp(rng: random.Random, place: Path) -> Case:
 
 
 FAMILIES: dict[Callable[[random.Random, Path], Case], int] = {
-    agent: 6, spec: 4, world: 2, option: 3, saved: 4, weights: 3, checkpoint: 2, store: 3, gtp: 3,
+    agent: 6, spec: 4, world: 2, world_file: 2, option: 3, saved: 4, weights: 3, checkpoint: 2, store: 3, gtp: 3,
 }  # fmt: skip

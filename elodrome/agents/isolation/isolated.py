@@ -22,7 +22,7 @@ from elodrome.agents.registry import make_agent
 from elodrome.agents.specs import commanded, make_config, runs_code
 from elodrome.envs.game import Words, World
 from elodrome.envs.registry import call_name, parse_options
-from elodrome.errors import UserError
+from elodrome.errors import UserError, nearest
 
 HOPELESS = 8  # failures in a row, each of a fresh process, after which the games at hand are lost without asking
 _LIMIT = re.compile(r"(?<=[:,])limit_(\w+)=([^,:]*)(?:,|$)")  # a setting of a spec
@@ -60,11 +60,13 @@ class Isolation(Config):
         if commanded(spec):
             return spec, self.limits
         plain = _LIMIT.sub("", spec).rstrip(",:")
-        given = ",".join(f"{name}={value}" for name, value in _LIMIT.findall(spec))
-        if not given:
-            return spec, self.limits
-        found: Any = make_config(f"{plain}: limit_...", Isolated, self.limits.model_dump() | parse_options(spec, given))
-        return plain, found
+        given = dict(_LIMIT.findall(spec))
+        for name in given.keys() - Limits.model_fields.keys():
+            known = [f"limit_{limit}" for limit in Limits.model_fields]
+            raise UserError(f"agent {spec!r}: there is no limit_{name}{nearest(f'limit_{name}', known)}")
+        options = parse_options(spec, ",".join(f"{name}={value}" for name, value in given.items()))
+        found: Any = make_config(f"{plain}, limits", Isolated, self.limits.model_dump() | options)
+        return (plain, found) if given else (spec, self.limits)
 
 
 def foreign(spec: str, world: World) -> bool:

@@ -133,7 +133,7 @@ def _count(best: Ints, worst: Ints, reached: Ints) -> dict[str, Any]:
     kinds = {"win to draw": (1, 0), "win to loss": (1, -1), "draw to loss": (0, -1)}
     return {
         "all": share(int(lost.sum()), len(best)),
-        "decidable": share(int(lost.sum()), int(decidable.sum())),
+        "decidable": share(int((lost & decidable).sum()), int(decidable.sum())),
         **{name: int(((best == was) & (reached == now)).sum()) for name, (was, now) in kinds.items()},
         "won": int((best == 1).sum()),
         "wins kept": int(((best == 1) & (reached == 1)).sum()),

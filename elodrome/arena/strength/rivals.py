@@ -29,7 +29,7 @@ def measure(world: World, agent: Agent, *, count: int | None = None, seed: int =
     """``count`` games against each rival that fits, seats swapped in pairs. From the start: all of the rivals draw."""
     games = GAMES if count is None else count
     document: dict[str, Any] = {}
-    rows = []
+    rows, remarks = [], []
     for spec in RIVALS:
         kind = find_kind(spec.partition(":")[0])
         if unfit(kind.about, world) is not None or (kind.id == "minimax" and world.actions > BROAD):
@@ -46,7 +46,9 @@ def measure(world: World, agent: Agent, *, count: int | None = None, seed: int =
         records = play_games(world, [agent, make_agent(spec, world)], labels, jobs, note)
         summary = MatchResult(world, labels, records, 0.0).summary()
         kept = ("games", "wins", "draws", "losses", "mean_return", "elo_difference", "elo_interval", "duplicate_games")
-        document[spec] = {key: summary[key] for key in kept} | {"failures": summary["failures"].get("agent", {})}
+        failures = summary["failures"].get("agent", {})
+        document[spec] = {key: summary[key] for key in kept} | {"failures": failures}
+        remarks += [f"failed {count} x against {spec}: {reason}" for reason, count in failures.items()]
         low, high = summary["elo_interval"]
         rows.append(
             [
@@ -59,4 +61,4 @@ def measure(world: World, agent: Agent, *, count: int | None = None, seed: int =
             ]
         )
     columns = ("against", "w/d/l", "Elo", "95 %", "return", "repeated")
-    return Measurement("rivals", document, [Sheet(f"{games} games each", columns, rows)])
+    return Measurement("rivals", document, [Sheet(f"{games} games each", columns, rows)], tuple(remarks))

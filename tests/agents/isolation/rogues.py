@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -27,6 +28,14 @@ class FairBatch(Agent):
 
     def act(self, positions):
         return [int(p.rng.choice(p.legal_actions)) for p in positions]
+
+
+class Worldly(Agent):
+    """Moves by what the world says of itself."""
+
+    def choose(self, position: Position) -> int:
+        world = position.world
+        return int(position.legal_actions[len(f"{world.id} {world.summary}") % len(position.legal_actions)])
 
 
 class Rogue(Fair):
@@ -75,6 +84,13 @@ class Eater(Rogue):
         np.ones(100 << 30, np.uint8)
 
 
+class Taker(Rogue):
+    """Takes what the machine would give, and the bound does not."""
+
+    def mischief(self, position):
+        np.ones(4 << 30, np.uint8)
+
+
 class Nibbler(Rogue):
     """Eats through children, each within the bound of one process."""
 
@@ -97,6 +113,13 @@ class Bomb(Rogue):
                 note(os.getpid())
                 time.sleep(1000)
         time.sleep(1000)
+
+
+class Twins(Rogue):
+    """Is two from then on, and both answer."""
+
+    def mischief(self, position):
+        os.fork()
 
 
 class Crowd(Rogue):
@@ -128,12 +151,32 @@ class Flood(Rogue):
 class Garbler(Rogue):
     """Writes to every socket that it finds open, and waits."""
 
+    message = b"\xff" * 64
+
     def mischief(self, position):
         for number in range(3, 64):
             with suppress(OSError):
                 if stat.S_ISSOCK(os.fstat(number).st_mode):
-                    os.write(number, b"\xff" * 64)
+                    os.write(number, self.message)
         time.sleep(1000)
+
+
+class Babbler(Garbler):
+    message = struct.pack(">I", 16) + b"\xff" * 16
+
+
+class Boaster(Garbler):
+    """Promises eight terabytes."""
+
+    header = b'{"arrays": [["policy", "float64", [1099511627776]]]}'
+    message = struct.pack(">I", len(header)) + header
+
+
+class Namer(Garbler):
+    """Promises what only Python could hold."""
+
+    header = b'{"arrays": [["policy", "object", [1]]]}'
+    message = struct.pack(">I", len(header)) + header + bytes(8)
 
 
 class Saboteur(Rogue):
@@ -224,10 +267,10 @@ class Rememberer(Agent):
 
 
 class Vanishing(Agent):
-    """Ends its process at once, with the code of those for whom all went well."""
+    """Ends its process at once."""
 
     def choose(self, position):
-        os._exit(0)
+        os._exit(9)
 
 
 class Asleep(Agent):
@@ -265,6 +308,18 @@ class Idle(Learner):
 
     def resume(self, snapshot):
         pass
+
+
+class Elephant(Rememberer):
+    """Keeps the first that it ever chose in a game of that number, until it is told that all are new."""
+
+    lanes = 2
+
+    def choose(self, position):
+        first = int(position.rng.choice(position.legal_actions))
+        wanted = self.first.setdefault(position.game, first)
+        legal = position.legal_actions
+        return int(legal[np.abs(legal - wanted).argmin()])
 
 
 class NoteConfig(Config):
