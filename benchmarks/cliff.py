@@ -36,7 +36,7 @@ COLOURS = {"Q-learning": "#c8553d", "SARSA": "#2b6f8f"}
 def main() -> None:
     world = make_env("cliff_walking")
     assert isinstance(world, Game)
-    config = TabularConfig(alpha=0.5, epsilon=0.1)
+    config = TabularConfig(alpha=0.5, epsilon=0.1, discount=1.0)
     began = time.perf_counter()
     runs = {
         "Q-learning": QLearning.run_control(world, config, range(RUNS), EPISODES),

@@ -28,7 +28,7 @@ from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game
 
 REPEATS = 7
-CONFIG = TabularConfig(alpha=0.5, epsilon=0.1)
+CONFIG = TabularConfig(alpha=0.5, epsilon=0.1, discount=1.0)
 
 
 def python_q_learning(world: Game, episodes: int, seed: int) -> tuple[int, float]:

@@ -28,6 +28,7 @@ from elodrome.errors import BrokenAgent
 from elodrome.seeding import derive, mix64
 
 CHUNK = 1_000_000  # steps between two reports, at most
+SOLO_DISCOUNT = 0.995  # the most, where a solo world has none of its own
 SLOTS = 64  # decisions of an episode that there is room for at first
 
 
@@ -61,15 +62,17 @@ class GreedyTable(Agent):
 
 
 class RateConfig(Config):
-    """alpha: the step size. It falls to alpha_end over alpha_steps (0: it stays), linearly or exponentially, as
-    ``fall`` says, and is divided by n ** alpha_power, n the visits of the state and action (a power in (0.5, 1]
-    satisfies Robbins-Monro, theorem 2.9). discount: per decision of one's own; None is the world's own. initial: the
-    first values."""
+    """alpha: the step size; None: 1 / n ** 0.55, n the visits of the state and action. It falls to alpha_end over
+    alpha_steps (0: it stays), linearly or exponentially (``fall``), and is divided by n ** alpha_power (a power in
+    (0.5, 1] satisfies Robbins-Monro, theorem 2.9; None: 0 where alpha is given). discount: per decision of one's own;
+    None is the world's own. initial: the first values."""
 
-    alpha: float = Field(0.2, gt=0.0, le=1.0)
+    usual_power: ClassVar[float] = 0.55
+
+    alpha: float | None = Field(None, gt=0.0, le=1.0)
     alpha_end: float = Field(0.0, ge=0.0, le=1.0)
     alpha_steps: int = Field(0, ge=0)
-    alpha_power: float = Field(0.0, ge=0.0, le=1.0)
+    alpha_power: float | None = Field(None, ge=0.0, le=1.0)
     fall: Literal["linear", "exponential"] = "linear"
     discount: float | None = Field(None, ge=0.0, le=1.0)
     initial: float = 0.0
@@ -84,29 +87,39 @@ class RateConfig(Config):
                     raise ValueError(f"{name}=0 falls nowhere; start with more")
         return self
 
-    def schedule(self, name: str) -> Schedule:
-        """The schedule of "alpha" or "epsilon", as compiled loops take it."""
-        start, end, steps, power = (float(getattr(self, f"{name}{part}")) for part in ("", "_end", "_steps", "_power"))
-        return Schedule(start, end, steps, float(self.fall == "exponential"), power)
-
     @property
     def schedules(self) -> tuple[Schedule, Schedule]:
-        """Those of alpha and of epsilon."""
-        return self.schedule("alpha"), Schedule(0.0, 0.0, 0.0, 0.0, 0.0)
+        """Those of alpha and of epsilon, as compiled loops take them."""
+        usual = self.usual_power if self.alpha is None else 0.0
+        power = usual if self.alpha_power is None else self.alpha_power
+        start = 1.0 if self.alpha is None else self.alpha
+        curve = float(self.fall == "exponential")
+        return Schedule(start, self.alpha_end, float(self.alpha_steps), curve, power), Schedule(0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def discount_on(self, world: World) -> float:
+        """The discount that is learned with on ``world``."""
+        return world.discount if self.discount is None else self.discount
 
 
 class TabularConfig(RateConfig):
     """epsilon: the share of random actions. It falls to epsilon_end over epsilon_steps as alpha does, and is divided by
-    n ** epsilon_power, n the visits of the state. The rest: ``RateConfig``."""
+    n ** epsilon_power, n the visits of the state. discount: None is the world's own, in solo worlds at most 0.995:
+    without any, waiting where it is safe is as good as arriving. The rest: ``RateConfig``."""
 
-    epsilon: float = Field(0.1, ge=0.0, le=1.0)
+    epsilon: float = Field(0.2, ge=0.0, le=1.0)
     epsilon_end: float = Field(0.0, ge=0.0, le=1.0)
     epsilon_steps: int = Field(0, ge=0)
     epsilon_power: float = Field(0.0, ge=0.0, le=1.0)
 
     @property
     def schedules(self) -> tuple[Schedule, Schedule]:
-        return self.schedule("alpha"), self.schedule("epsilon")
+        curve = float(self.fall == "exponential")
+        steps = float(self.epsilon_steps)
+        return super().schedules[0], Schedule(self.epsilon, self.epsilon_end, steps, curve, self.epsilon_power)
+
+    def discount_on(self, world: World) -> float:
+        own = min(world.discount, SOLO_DISCOUNT) if world.players == 1 else world.discount
+        return own if self.discount is None else self.discount
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,7 @@ class Run:
     ) -> None:
         world = states.world
         self.config, self.details, self.limit = config, details, world.max_steps
-        self.discount = world.discount if config.discount is None else config.discount
+        self.discount = config.discount_on(world)
         players, slots = world.players, SLOTS if details.trail < 0 else details.trail
         self.tell = policy
         self.policy = np.zeros((0, world.actions))

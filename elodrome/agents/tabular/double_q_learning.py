@@ -13,7 +13,6 @@ from numba import types
 from elodrome.agents.ops.td import best_action, td_target, td_update
 from elodrome.agents.parts.tabular import Details, Run, TabularLearner
 from elodrome.agents.parts.walk import (
-    LOOP,
     WALK,
     alpha_at,
     begin,
@@ -23,11 +22,12 @@ from elodrome.agents.parts.walk import (
     epsilon_at,
     epsilon_greedy,
     helper,
+    loop,
     take,
     word,
 )
 from elodrome.envs.engine import REAL_ROWS, unit
-from elodrome.envs.game import Reals, compiled
+from elodrome.envs.game import Reals
 from elodrome.envs.intrinsics import row
 from elodrome.envs.signatures import I8
 
@@ -58,7 +58,7 @@ def learn_by(walk: Any, q: Any, judge: Any, p: int, ahead: int) -> None:
     q[i, a] = td_update(q[i, a], target, alpha_at(walk, i, a))
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def double_q_learning(model: Any, walk: Any, steps: int) -> None:
     """Q-learning in which a coin decides which of the tables q and second learns from the other."""
     for _ in range(steps):

@@ -12,8 +12,7 @@ from numba import types
 
 from elodrome.agents.ops.td import td_target
 from elodrome.agents.parts.tabular import TabularLearner
-from elodrome.agents.parts.walk import LOOP, begin, close, due, epsilon_at, explore, helper, learn, take
-from elodrome.envs.game import compiled
+from elodrome.agents.parts.walk import begin, close, due, epsilon_at, explore, helper, learn, loop, take
 from elodrome.envs.intrinsics import row
 from elodrome.envs.signatures import REALS
 
@@ -35,7 +34,7 @@ def soft_value(q: Any, epsilon: float) -> float:
     return (1.0 - epsilon) * best + epsilon * total / legal
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def expected_sarsa(model: Any, walk: Any, steps: int) -> None:
     """SARSA with ``sum_a' pi(a'|S') Q(S', a')`` in place of Q(S', A')."""
     for _ in range(steps):

@@ -11,10 +11,9 @@ from typing import Any
 from numba import types
 
 from elodrome.agents.ops.td import td_error, td_target
-from elodrome.agents.parts.walk import LAST, LOOP, WALK, alpha_at, begin, choose, close, count, due, helper, room, take
+from elodrome.agents.parts.walk import LAST, WALK, alpha_at, begin, choose, close, count, due, helper, loop, room, take
 from elodrome.agents.tabular.monte_carlo import note
 from elodrome.agents.tabular.td_lambda import TDLambda
-from elodrome.envs.game import compiled
 from elodrome.envs.signatures import I8
 
 ABOUT = {
@@ -41,7 +40,7 @@ def learn_lambda_returns(walk: Any, p: int, value: float) -> None:
     walk.counts[p] = 0
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def lambda_return(model: Any, walk: Any, steps: int) -> None:
     """An episode by the policy, then its lambda-returns."""
     for _ in range(steps):

@@ -6,16 +6,14 @@ no return of its own: the value of the state in which it was stands in for what 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from numba import types
-from pydantic import Field
 
 from elodrome.agents.ops.td import td_target, td_update
 from elodrome.agents.parts.tabular import Details, TabularConfig, TabularLearner
 from elodrome.agents.parts.walk import (
     LAST,
-    LOOP,
     WALK,
     alpha_at,
     begin,
@@ -25,10 +23,10 @@ from elodrome.agents.parts.walk import (
     count,
     due,
     helper,
+    loop,
     room,
     take,
 )
-from elodrome.envs.game import compiled
 from elodrome.envs.signatures import I8
 
 ABOUT = {
@@ -67,7 +65,7 @@ def learn_returns(walk: Any, p: int, value: float) -> None:
     walk.counts[p] = 0
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def monte_carlo(model: Any, walk: Any, steps: int) -> None:
     """An episode by epsilon-greedy, then its returns. With a policy given: Monte Carlo prediction."""
     for _ in range(steps):
@@ -85,10 +83,11 @@ def monte_carlo(model: Any, walk: Any, steps: int) -> None:
 
 
 class MonteCarloConfig(TabularConfig):
-    """first: whether only the first visit of an episode counts. The rest: ``TabularConfig``."""
+    """first: whether only the first visit of an episode counts. alpha: None is 1 / n, so that values are means. The
+    rest: ``TabularConfig``."""
 
-    alpha: float = Field(1.0, gt=0.0, le=1.0)
-    alpha_power: float = Field(1.0, ge=0.0, le=1.0)
+    usual_power: ClassVar[float] = 1.0
+
     first: bool = True
 
 

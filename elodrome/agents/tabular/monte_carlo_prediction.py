@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from elodrome.agents.parts.tabular import Details
 from elodrome.agents.tabular.monte_carlo import monte_carlo
@@ -19,10 +17,11 @@ ABOUT = {
 
 
 class MonteCarloPredictionConfig(PredictionConfig):
-    """first: whether only the first visit of an episode counts. The rest: ``PredictionConfig``."""
+    """first: whether only the first visit of an episode counts. alpha: None is 1 / n, so that values are means. The
+    rest: ``PredictionConfig``."""
 
-    alpha: float = Field(1.0, gt=0.0, le=1.0)
-    alpha_power: float = Field(1.0, ge=0.0, le=1.0)
+    usual_power: ClassVar[float] = 1.0
+
     first: bool = True
 
 

@@ -12,7 +12,6 @@ from elodrome.agents.parts.tabular import Details, TabularConfig, TabularLearner
 from elodrome.agents.parts.walk import (
     CHOSEN,
     LAST,
-    LOOP,
     STATE,
     WALK,
     alpha_at,
@@ -23,9 +22,9 @@ from elodrome.agents.parts.walk import (
     count,
     due,
     helper,
+    loop,
     take,
 )
-from elodrome.envs.game import compiled
 from elodrome.envs.signatures import I8
 
 ABOUT = {
@@ -57,7 +56,7 @@ def learn_from(walk: Any, p: int, k: int, target: float) -> None:
     walk.q[i, a] = td_update(walk.q[i, a], target, alpha_at(walk, i, a))
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def n_step_sarsa(model: Any, walk: Any, steps: int) -> None:
     """A decision is learned from once n have been taken, or at the end. With a policy given: n-step TD."""
     for _ in range(steps):

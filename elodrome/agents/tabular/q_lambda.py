@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from elodrome.agents.ops.td import max_value, q_learning_target, td_error
-from elodrome.agents.parts.walk import CHOSEN, LOOP, STATE, begin, choose, close, due, room, take
+from elodrome.agents.parts.walk import CHOSEN, STATE, begin, choose, close, due, loop, room, take
 from elodrome.agents.tabular.sarsa_lambda import SarsaLambda, forget, mark, spread
-from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row
 
 ABOUT = {
@@ -21,7 +20,7 @@ ABOUT = {
 }
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def q_lambda(model: Any, walk: Any, steps: int) -> None:
     """SARSA(lambda) with Q-learning's target; traces fade to nothing where the next action is not a best one."""
     for _ in range(steps):

@@ -6,8 +6,7 @@ from typing import Any
 
 from elodrome.agents.ops.td import q_learning_target
 from elodrome.agents.parts.tabular import TabularLearner
-from elodrome.agents.parts.walk import LOOP, begin, close, due, explore, learn, take
-from elodrome.envs.game import compiled
+from elodrome.agents.parts.walk import begin, close, due, explore, learn, loop, take
 from elodrome.envs.intrinsics import row
 
 ABOUT = {
@@ -18,7 +17,7 @@ ABOUT = {
 }
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def q_learning(model: Any, walk: Any, steps: int) -> None:
     """Algorithm 5; see ``parts.walk`` for what surrounds the update."""
     for _ in range(steps):

@@ -6,8 +6,7 @@ from typing import Any
 
 from elodrome.agents.ops.td import sarsa_target
 from elodrome.agents.parts.tabular import TabularLearner
-from elodrome.agents.parts.walk import CHOSEN, LOOP, STATE, begin, choose, close, column, due, learn, take
-from elodrome.envs.game import compiled
+from elodrome.agents.parts.walk import CHOSEN, STATE, begin, choose, close, column, due, learn, loop, take
 from elodrome.envs.intrinsics import row
 
 ABOUT = {
@@ -18,7 +17,7 @@ ABOUT = {
 }
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def sarsa(model: Any, walk: Any, steps: int) -> None:
     """Algorithm 4; see ``parts.walk`` for what surrounds the update. With a policy given, it is TD(0)."""
     for _ in range(steps):

@@ -15,7 +15,6 @@ from elodrome.agents.ops.td import sarsa_target, td_error
 from elodrome.agents.parts.tabular import Details, TabularConfig, TabularLearner
 from elodrome.agents.parts.walk import (
     CHOSEN,
-    LOOP,
     STATE,
     WALK,
     alpha_at,
@@ -26,10 +25,10 @@ from elodrome.agents.parts.walk import (
     count,
     due,
     helper,
+    loop,
     room,
     take,
 )
-from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row
 from elodrome.envs.signatures import I8
 
@@ -80,7 +79,7 @@ def forget(walk: Any) -> None:
         walk.counts[p] = 0
 
 
-@compiled(LOOP, _nrt=False)
+@loop
 def sarsa_lambda(model: Any, walk: Any, steps: int) -> None:
     """SARSA whose error moves all eligible decisions. With a policy given: TD(lambda)."""
     for _ in range(steps):

@@ -10,8 +10,11 @@ from elodrome.agents.check import check_agent
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
 from elodrome.agents.parts.tabular import Runs, TabularConfig, TabularLearner
 from elodrome.agents.specs import make_config
+from elodrome.agents.tabular.expected_sarsa import ExpectedSarsa
+from elodrome.agents.tabular.q_lambda import QLambda
 from elodrome.agents.tabular.q_learning import QLearning
 from elodrome.agents.tabular.sarsa import Sarsa
+from elodrome.agents.tabular.sarsa_lambda import SarsaLambda
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, Reals
 from elodrome.envs.information import InformationStates
@@ -69,7 +72,7 @@ def cliff() -> Game:
 
 @pytest.fixture(scope="module")
 def runs(cliff: Game) -> dict[str, Runs]:
-    config = TabularConfig(alpha=0.5, epsilon=0.1)
+    config = TabularConfig(alpha=0.5, epsilon=0.1, discount=1.0)
     return {cls.__name__: cls.run_control(cliff, config, range(50), 500) for cls in (QLearning, Sarsa)}
 
 
@@ -94,6 +97,14 @@ def test_cliff_walking_paths(cliff: Game, runs: dict[str, Runs]) -> None:
     safe = [greedy_path_length(cliff, q) for q in runs["Sarsa"].q]
     assert np.median(safe) >= 15
     assert sum(n == 13 for n in safe) < 5
+
+
+@pytest.mark.parametrize("learner", [QLearning, ExpectedSarsa, SarsaLambda, QLambda])
+def test_the_shortest_way_through_the_maze(learner: type[TabularLearner]) -> None:
+    world = make_env("gridworld:map=maze")
+    trained = learner(Task(world, 2))
+    list(trained.learn(Budget(200_000)))
+    assert greedy_path_length(world, trained.run.q) == 14
 
 
 def test_the_same_seeds_give_the_same_runs_on_any_number_of_threads(cliff: Game) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elodrome.agents.agent import Positions
-from elodrome.agents.registry import make_agent
+from elodrome.agents.agent import Budget, Positions, Task
+from elodrome.agents.registry import make_agent, make_learner
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Reals
+from elodrome.envs.information import InformationStates
 from elodrome.envs.registry import make_env
 from elodrome.seeding import streams
 
@@ -49,7 +50,7 @@ def test_planned_without_a_limit_one_still_arrives(lake: str, kind: str) -> None
     agent: Any = make_agent(kind, world)
     best, endless = LAKES[lake]
     assert agent.value[0][tables.starts[0]] == pytest.approx(endless, abs=1e-6)
-    assert within(tables, agent.policy, 100_000) == pytest.approx(endless, abs=1e-6)
+    assert within(tables, agent.policy, 20_000) == pytest.approx(endless, abs=1e-6)
     assert within(tables, agent.policy, world.max_steps) > best - 0.03  # 0.740 and 0.886
 
 
@@ -109,3 +110,19 @@ def test_backward_induction_against_dense_matrices() -> None:
         value = np.where(live, q.max(axis=1), 0.0)
         assert values[left] == pytest.approx(value, abs=1e-12)
         assert np.array_equal(best[left][live] > 0, (q >= q.max(axis=1, keepdims=True) - 1e-9)[live])
+
+
+@pytest.mark.parametrize(("lake", "least"), [("gymnasium:FrozenLake-v1", 0.72), ("gymnasium:FrozenLake8x8-v1", 0.80)])
+def test_q_learning_with_its_defaults_crosses_the_lake(lake: str, least: float) -> None:
+    """0.740 and 0.89 over 16 seeds, at the default number of steps; the exact return of the agent that is kept."""
+    world = make_env(lake)
+    states = InformationStates.of(world)
+    live = states.tables.seats >= 0
+    for seed in range(3):
+        learner: Any = make_learner("q_learning", Task(world, seed), {})
+        list(learner.learn(Budget(learner.default_steps)))
+        q = learner.weights()["q"]
+        policy = np.zeros(states.tables.legal.shape)
+        policy[live] = (q == q.max(axis=1, keepdims=True))[states.info[live]]
+        policy /= np.maximum(policy.sum(axis=1, keepdims=True), 1)
+        assert within(states.tables, policy[None], world.max_steps) >= least

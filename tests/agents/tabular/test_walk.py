@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_recorded_tables(
     world: str, seed: int, settings: dict[str, float], q_learning: str, sarsa: str
 ) -> None:
     for cls, digest in ((QLearning, q_learning), (Sarsa, sarsa)):
-        learner = cls(Task(make_env(world), seed), TabularConfig(**settings))
+        learner = cls(Task(make_env(world), seed), TabularConfig(**{"alpha": 0.2, "epsilon": 0.1, **settings}))
         list(learner.learn(Budget(60_000)))
         q = np.where(learner.run.legal > 0, learner.run.q, 0.0)
         assert hashlib.blake2b(q.tobytes(), digest_size=8).hexdigest() == digest
