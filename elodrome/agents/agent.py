@@ -40,8 +40,8 @@ class About(BaseModel):
     needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "zero_sum",
     "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that text policies can read).
     "go" (a Go world). fallible: answers may be no legal action (what a text policy says is parsed) and lose the game
-    then. command: what stands behind the colon of its spec is a command line (another program plays). presets: kinds of
-    their own name that are this one with other settings.
+    then. command: what stands behind the colon of its spec is a command line (another program plays). presets (of our
+    own kinds): kinds of their own name that are this one with other settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
