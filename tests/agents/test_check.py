@@ -278,8 +278,12 @@ def test_weights_that_need_a_long_time_to_change_are_waited_for(tmp_path: Path) 
 
 
 FORGOTTEN = {  # what a learner keeps, by the beginning of the names in its snapshot
-    "dqn": {"optimiser": "adam/", "rng": "rng", "games": "env/", "replay": "replay/", "target": "target/"},
-    "ppo": {"optimiser": "adam/", "rng": "rng", "games": "env/", "scale": "square"},
+    "dqn": {"optimiser": "optimiser/", "rng": "rng", "games": "env/", "replay": "replay/"},
+    "soft_dqn": {"target": "target/"},
+    "per_dqn": {"priorities": "replay/priorities"},
+    "n_step_dqn": {"sums under way": "pending/"},
+    "a2c": {"optimiser": "optimiser/"},
+    "ppo": {"optimiser": "optimiser/", "rng": "rng", "games": "env/", "scale": "scale/"},
     "reinforce": {"optimiser": "actor/", "critic": "critic/", "rng": "rng", "games": "env/"},
     "alphazero": {"optimiser": "adam/", "rng": "rng", "games": "shard", "replay": "window/"},
     "muzero": {"optimiser": "adam/", "rng": "rng", "games": "games/", "replay": "memory/"},

@@ -36,6 +36,18 @@ def clipped_surrogate_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Ten
     return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
 
 
+def penalised_surrogate_loss(ratio: Tensor, advantage: Tensor, divergence: Tensor, beta: float) -> Tensor:
+    """``-(E[rho A] - beta KL(pi_old || pi))``, the objective of PPO-KL (eq. 3.73) with the sign of a loss; divergence
+    [B]."""
+    return beta * divergence.mean() - (ratio * advantage).mean()
+
+
+def adapted_penalty(beta: float, kl: float, target: float) -> float:
+    """beta after a batch: doubled where the divergence was more than 1.5 times its target, halved where less than a
+    1.5th of it (3.8.3.2; Schulman et al. 2017, section 4)."""
+    return beta * 2 if kl > 1.5 * target else beta / 2 if kl < target / 1.5 else beta
+
+
 def entropy(log_probs: Tensor) -> Tensor:
     """``H(pi(. | s))`` [B] in nats (eq. 3.74) of log-probabilities [B, A]."""
     return -(log_probs.exp() * log_probs).sum(-1)

@@ -1,8 +1,10 @@
-"""Proximal policy optimisation with clipping (notes 3.8.3 to 3.8.5, algorithm 9; Schulman et al. 2017)."""
+"""Proximal policy optimisation, by clipping or by a penalty on the divergence (notes 3.8.3 to 3.8.5, algorithm 9;
+Schulman et al. 2017)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -16,22 +18,32 @@ from elodrome.agents.parts.heads import Categorical
 from elodrome.agents.parts.networks import adam, descend
 from elodrome.agents.policy.learner import ActorCriticConfig, PolicyLearner
 
-ABOUT = {"cls": "PPO", "chapter": "3", "summary": "PPO-Clip with GAE; self-play where there are opponents"}
+ABOUT = {
+    "cls": "PPO",
+    "chapter": "3",
+    "summary": "PPO-Clip with GAE; self-play where there are opponents",
+    "presets": {"ppo_kl": {"objective": "kl"}},
+}
 
 
 class PPOConfig(ActorCriticConfig):
-    """epochs: passes over a batch, in minibatches. clip: epsilon of (3.72). The rest as ``ActorCriticConfig`` says."""
+    """epochs: passes over a batch, in minibatches. objective: "clip", with epsilon ``clip`` (3.72), or "kl", less
+    beta times KL(pi_old || pi) (3.73), beta first as given and then doubled or halved after a batch whose divergence
+    is far above or below ``target_kl``. The rest as ``ActorCriticConfig`` says."""
 
     rate: float = Field(3e-3, gt=0.0)
     epochs: int = Field(4, ge=1)
     minibatch: int = Field(512, ge=2)
+    objective: Literal["clip", "kl"] = "clip"
     clip: float = Field(0.2, gt=0.0)
+    beta: float = Field(1.0, gt=0.0)
+    target_kl: float = Field(0.01, gt=0.0)
 
 
 class PPO(PolicyLearner):
     """Learns a policy and its value by PPO-Clip; a step is one decision of the learner."""
 
-    KEEPS = (*PolicyLearner.KEEPS, "optimiser")
+    KEEPS = (*PolicyLearner.KEEPS, "optimiser", "beta")
     config_class = PPOConfig
     config: PPOConfig
 
@@ -39,6 +51,7 @@ class PPO(PolicyLearner):
         super().__init__(task, config)
         self.env = self.seats(self.config.envs)
         self.optimiser = adam(self.net, self.config.rate)
+        self.beta = self.config.beta
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config
@@ -50,16 +63,21 @@ class PPO(PolicyLearner):
             with torch.no_grad():
                 old = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
                 batch["log_prob"] = old.log_prob(batch["action"])
+                if c.objective == "kl":
+                    batch["log_probs"] = old.log_probs
             count = len(batch["action"])
             losses = []
             for _ in range(c.epochs):
-                order = self.tensor(self.rng.permutation(count))
-                for start in range(0, count, c.minibatch):
-                    chosen = order[start : start + c.minibatch]
+                for chosen in torch.split(self.tensor(self.rng.permutation(count)), c.minibatch):
                     losses += [self._update({name: tensor[chosen] for name, tensor in batch.items()})]
             self.steps += count
             names = ("loss/policy", "loss/value", "entropy", "kl")
             metrics = rollout.metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
+            if c.objective == "kl":
+                with torch.no_grad():
+                    new = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+                metrics |= {"kl": new.kl_from(old).mean().item(), "beta": self.beta}
+                self.beta = pg.adapted_penalty(self.beta, metrics["kl"], c.target_kl)
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
@@ -69,7 +87,12 @@ class PPO(PolicyLearner):
         policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
         log_prob = policy.log_prob(batch["action"])
         ratio = pg.importance_ratio(log_prob, batch["log_prob"])
-        policy_loss = pg.clipped_surrogate_loss(ratio, pg.standardised(batch["advantage"]), c.clip)
+        advantage = pg.standardised(batch["advantage"])
+        if c.objective == "clip":
+            policy_loss = pg.clipped_surrogate_loss(ratio, advantage, c.clip)
+        else:
+            divergence = policy.kl_from(Categorical(batch["log_probs"]))
+            policy_loss = pg.penalised_surrogate_loss(ratio, advantage, divergence, self.beta)
         value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["target"])
         entropy = policy.entropy().mean()
         descend(self.optimiser, policy_loss + c.value_weight * value_loss - c.entropy * entropy, c.max_norm)

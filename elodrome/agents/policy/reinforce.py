@@ -1,8 +1,13 @@
-"""REINFORCE and its baselines (notes 3.3 and 3.4, algorithm 7; Williams 1992).
+"""REINFORCE, its baselines, and steps away from the policy that played (notes 3.3, 3.4 and 3.7, algorithm 7; Williams
+1992).
 
 The gradient of one episode is ``sum_t grad log pi(a_t | s_t) (G_t - b(s_t))`` (3.25, 3.32), and that of an update its
 mean over whole episodes: without bias where the discount is 1 and ``standardise`` and ``entropy`` are off. (Below 1 the
 notes, like everybody, leave out the ``gamma^t`` in front that the gradient of the discounted J would ask for.)
+
+Where episodes are used again (``passes``), the policy is no longer the one that played them. Importance weights of
+whole episodes (3.64) keep the estimate without bias, at the price of their variance; those of single decisions (3.66)
+leave out how much more often the new policy comes to a state (3.67).
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ ABOUT = {
     "cls": "Reinforce",
     "chapter": "3",
     "summary": "Monte Carlo policy gradient; baseline none, constant, value or optimal",
+    "presets": {"off_policy_pg": {"passes": 4, "weights": "decision"}},
 }
 
 
@@ -36,12 +42,15 @@ class ReinforceConfig(PolicyConfig):
     """episodes: whole episodes per update. baseline: what is subtracted from G_t: nothing; a constant, the mean return
     of the other episodes; V(s) (3.33), fitted by ``value_epochs`` gradient steps per batch; or the b(s) of least
     variance (3.34), fitted likewise. standardise: divide advantages by their standard deviation (a bias that vanishes
-    with the batch). The rest as ``PolicyConfig`` says."""
+    with the batch). passes: gradient steps on the same episodes; weights: of importance, from the second on. The rest
+    as ``PolicyConfig`` says."""
 
     episodes: int = Field(64, ge=1)
     baseline: Literal["none", "constant", "value", "optimal"] = "value"
     value_epochs: int = Field(4, ge=1)
     standardise: bool = True
+    passes: int = Field(1, ge=1)
+    weights: Literal["none", "decision", "episode"] = "decision"
     entropy: float = Field(0.1, ge=0.0)
 
 
@@ -69,8 +78,9 @@ class Reinforce(PolicyLearner):
                 annealed(self.actor, c.rate, self.steps, budget.steps)
             rollout = collect(self.env, self.sample, self.rng)
             batch = self.batch(rollout)
-            policy_loss, entropy = self.policy_loss(batch)
-            descend(self.actor, policy_loss - c.entropy * entropy, c.max_norm)
+            for _ in range(c.passes):
+                policy_loss, entropy = self.policy_loss(batch)
+                descend(self.actor, policy_loss - c.entropy * entropy, c.max_norm)
             measured = {"loss/policy": policy_loss, "entropy": entropy}
             for _ in range(c.value_epochs if self.learns_baseline else 0):
                 measured["loss/value"] = self._baseline_loss(batch)
@@ -90,20 +100,23 @@ class Reinforce(PolicyLearner):
             rest[rollout.truncated] = self.values(self.tensor(rollout.final))
         scaled = rollout.reward / self.scale.update(rollout.reward[live])
         discount = self.discount * ~rollout.terminated
-        returns = discounted_returns(scaled, discount, rest, rollout.continues)[live]
+        returns, episode = discounted_returns(scaled, discount, rest, rollout.continues)[live], np.nonzero(live)[1]
         baseline = np.zeros(len(returns))
         if self.config.baseline == "constant":
-            baseline = mean_of_others(returns, np.nonzero(live)[1])
+            baseline = mean_of_others(returns, episode)
         arrays = {
             "observation": rollout.observation[:-1][live],
             "legal": rollout.legal[live],
             "action": rollout.action[live],
             "return": returns,
             "baseline": baseline,
+            "episode": episode,
         }
         batch = {name: self.tensor(array) for name, array in arrays.items()}
-        if self.learns_baseline:
-            with torch.no_grad():
+        with torch.no_grad():
+            played = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+            batch["log_prob"] = played.log_prob(batch["action"])
+            if self.learns_baseline:
                 batch["baseline"] = self.net.value(batch["observation"])
         return batch
 
@@ -113,9 +126,20 @@ class Reinforce(PolicyLearner):
         if self.config.standardise:
             advantage = pg.standardised(advantage)
         policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+        log_prob = policy.log_prob(batch["action"])
+        weight = self._importance(log_prob.detach() - batch["log_prob"], batch["episode"])
         length = len(advantage) / self.config.episodes
-        loss = pg.policy_gradient_loss(policy.log_prob(batch["action"]), advantage)
+        loss = pg.policy_gradient_loss(log_prob, weight * advantage)
         return loss * length, policy.entropy().mean() * length
+
+    def _importance(self, log_ratio: Tensor, episode: Tensor) -> Tensor:
+        """How much likelier the policy makes each decision [N], or its whole episode, than the one that played."""
+        if self.config.weights == "none":
+            return torch.ones_like(log_ratio)
+        if self.config.weights == "episode":
+            sums = torch.zeros(self.config.episodes, device=log_ratio.device).index_add(0, episode, log_ratio)
+            log_ratio = sums[episode]
+        return log_ratio.exp()
 
     def _baseline_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """What is least where the critic is V(s) or, where asked for, b*(s): returns weighed by how far each moves the

@@ -62,6 +62,34 @@ def test_the_estimate_is_the_gradient_and_baselines_lower_its_variance():
     assert max(variance[name] for name in BASELINES[1:]) < 0.7 * variance["none"]
 
 
+def test_importance_weights_of_episodes_leave_no_bias_and_of_decisions_some():
+    """Episodes of one policy, the gradient of another (3.62, 3.64 and 3.66)."""
+    world, error = make_env(MAP), {}
+    for weights in ("none", "decision", "episode"):
+        settings = {"baseline": "constant", "standardise": False, "hidden": (8,), "discount": 1.0, "weights": weights}
+        learner = Reinforce(Task(world, 3), ReinforceConfig(**settings))
+        learner.scale.update = lambda rewards: 1.0
+        with torch.no_grad():
+            learner.net.actor[-1].weight.mul_(100.0)
+        before = {name: array.clone() for name, array in learner.net.state_dict().items()}
+        with torch.no_grad():
+            learner.net.actor[-1].bias.add_(torch.tensor([0.0, 0.5, 0.2, -0.3]))
+        after = {name: array.clone() for name, array in learner.net.state_dict().items()}
+        wanted = exact_gradient(learner)
+        sampled = []
+        for _ in range(400):
+            learner.net.load_state_dict(before)
+            batch = learner.batch(collect(learner.env, learner.sample, learner.rng))
+            learner.net.load_state_dict(after)
+            loss, _ = learner.policy_loss(batch)
+            sampled.append(-flat(torch.autograd.grad(loss, list(learner.net.actor.parameters()))))
+        sampled = np.stack(sampled)
+        used = np.abs(wanted) > 1e-3
+        error[weights] = (np.abs(sampled.mean(0) - wanted) / (sampled.std(0) / 400**0.5 + 1e-9))[used].max()
+    assert error["episode"] < 4.5
+    assert min(error["decision"], error["none"]) > 6
+
+
 def test_the_constant_is_the_mean_of_the_others():
     returns, episode = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), np.array([0, 1, 0, 2, 1])
     assert mean_of_others(returns, episode).tolist() == [26 / 3, 13 / 3, 26 / 3, 23 / 4, 13 / 3]
@@ -71,7 +99,7 @@ def test_the_constant_is_the_mean_of_the_others():
 def test_the_optimal_baseline_is_what_its_equation_says():
     """Two actions, of probability 0.8 and 0.2 and returns 1 and 3, from one state: |grad log pi|^2 with respect to the
     logits is 2 (1 - pi(a))^2, so that b* = (0.8 0.04 1 + 0.2 0.64 3) / (0.8 0.04 + 0.2 0.64) = 2.6, where V = 1.4."""
-    settings = {"baseline": "optimal", "hidden": (8,), "standardise": False}
+    settings = {"baseline": "optimal", "hidden": (8,), "standardise": False, "weights": "none"}
     learner = Reinforce(Task(make_env("random_walk"), 0), ReinforceConfig(**settings))
     count, shape = 1000, learner.world.observation_shape
     with torch.no_grad():
@@ -83,6 +111,8 @@ def test_the_optimal_baseline_is_what_its_equation_says():
         "legal": torch.ones(count, 2, dtype=torch.bool),
         "action": action,
         "return": 1.0 + 2.0 * action,
+        "log_prob": torch.zeros(count),
+        "episode": torch.zeros(count, dtype=torch.int64),
     }
     for group in learner.critic.param_groups:
         group["lr"] = 0.05
