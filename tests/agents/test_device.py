@@ -11,7 +11,8 @@ import torch
 from elodrome.agents.agent import Budget, Learner, Task
 from elodrome.agents.check import sample_positions
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
-from elodrome.agents.registry import builtin, make_learner
+from elodrome.agents.registry import make_learner
+from elodrome.agents.specs import builtin
 from elodrome.envs.registry import make_env
 
 QUICK = {"envs": 8, "batch": 32, "warmup": 64, "hidden": [16], "target_every": 10}

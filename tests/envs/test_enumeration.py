@@ -2,7 +2,7 @@
 
 import pytest
 
-from elodrome.agents.registry import ENUMERABLE
+from elodrome.agents.specs import ENUMERABLE
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.registry import make_env
 from elodrome.errors import UserError
