@@ -41,8 +41,8 @@ class About(BaseModel):
     all things seen), "zero_sum", "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that
     text policies can read). worlds: the only ones it plays, by name; none: all that have what it needs. fallible:
     answers may be no legal action (what a text policy says is parsed) and lose the game then. command: what stands
-    behind the colon of its spec is a command line (another program plays). presets (of our own kinds): kinds of their own name
-    that are this one with other settings.
+    behind the colon of its spec is a command line (another program plays). presets (of our own kinds): kinds of their
+    own name that are this one with other settings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
