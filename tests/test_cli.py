@@ -1,6 +1,8 @@
 """The command line as a person meets it: its output, exit codes, and one line for every mistake (FAULTS 38, 40)."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -164,3 +166,13 @@ def test_whose_rights_a_file_has_is_said_where_it_is_checked(elodrome, tmp_path)
     assert code == 0
     assert "a.py runs with your rights" in out
     assert "rights" not in elodrome("check", "agent", "random", "--env", "tic_tac_toe")[1]
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("agents",), ("envs", "--json")])
+def test_a_reader_that_goes_away_is_no_fault(arguments: tuple[str, ...]) -> None:
+    """As with `elodrome agents | head -1`."""
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-m", "elodrome", *arguments], **told) as command:
+        command.stdout.close()
+        assert command.stderr.read() == ""
+        assert command.wait(60) == 141

@@ -39,6 +39,7 @@ tournament_app.command("run")(tournaments.run)
 
 # What is neither the user's mistake nor an agent's: a fault of ours, or of a plugin where we did not expect it.
 UNEXPECTED = 70
+UNREAD = 141  # as a shell says of one that SIGPIPE ended
 DEBUG = "ELODROME_DEBUG"
 
 
@@ -65,9 +66,12 @@ def main() -> None:
             if not word.isprintable() and any("\ud800" <= c <= "\udfff" for c in word):
                 raise UserError(f"argument {shown(word)} is not text in the locale's encoding")
         code = app(words, standalone_mode=False)
-    except BrokenPipeError:
-        sys.exit(141)
+        sys.stdout.flush()
     except BaseException as error:
+        # Whoever read has gone; rich makes a SystemExit of it. What is buffered still goes nowhere.
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(UNREAD)
         sys.exit(_failed(error))
     sys.exit(code if isinstance(code, int) else 0)
 
