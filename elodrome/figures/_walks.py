@@ -14,6 +14,7 @@ from elodrome.figures.figure import Curve, Tick, game
 from elodrome.seeding import derive
 
 EPISODES = 10
+AWAY = 1e3  # the error of values that ran away
 
 
 def exact_values(world: Game) -> Reals:
@@ -41,10 +42,11 @@ def error_curves(
         errors = np.zeros((runs, len(x)))
         for at, config in enumerate(configs):
             seeds = [derive(seed, "walk", number, at, k) for k in range(runs)]
-            errors[:, at] = value_errors(cls, world, config, seeds, EPISODES, exact).mean(axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):  # values run away where the steps are too long
+                errors[:, at] = value_errors(cls, world, config, seeds, EPISODES, exact).mean(axis=1)
             done += 1
             tick(done, len(settings) * len(x))
-        curve = Curve.of(label, x, np.minimum(errors, 1e3))
+        curve = Curve.of(label, x, np.nan_to_num(errors, nan=AWAY, posinf=AWAY).clip(max=AWAY))
         best = int(curve.mean.argmin())
         curves.append(curve)
         remarks.append(f"{label}: least at α = {x[best]:.2g}, {curve.mean[best]:.3f} +- {curve.error[best]:.3f}")

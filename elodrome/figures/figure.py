@@ -103,6 +103,7 @@ def picture(figure: Figure) -> bytes:
     """The curves as a PNG file, with two standard errors: as bands, or as bars where there are few points."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import NullFormatter
 
     from elodrome.tournaments.plots import PALETTE, SOFT, STYLE, plain, png
 
@@ -128,11 +129,13 @@ def picture(figure: Figure) -> bytes:
                 va="bottom",
                 fontsize=8.5,
                 color=SOFT,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1},
             )
         for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
             if axis.axis_name in figure.log:
                 scale("log")
                 axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
         axes.set_ylim(figure.low, figure.high)
         axes.set_xlabel(figure.x)
         axes.set_ylabel(figure.y)

@@ -14,7 +14,7 @@ from elodrome.figures.figure import Figure, Tick
 
 def compute(quick: bool, seed: int, tick: Tick) -> Figure:
     """100 runs (quick: 20) of 10 episodes a point."""
-    lams = (0.0, 0.4, 0.8, 0.95) if quick else (0.0, 0.4, 0.8, 0.9, 0.95, 0.975, 0.99, 1.0)
+    lams = (0.0, 0.8, 0.95, 1.0) if quick else (0.0, 0.4, 0.8, 0.9, 0.95, 0.975, 0.99, 1.0)
     runs, alphas = 20 if quick else 100, np.linspace(0.05, 1.0, 20)
     settings = {
         f"λ = {lam:g}": [TDLambdaConfig.model_validate({"lam": lam, "alpha": alpha}) for alpha in alphas]

@@ -24,7 +24,11 @@ from elodrome.seeding import generator
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, Figure]:
     ticks: list[tuple[int, int]] = []
-    found = {name: compute(name, quick=True, seed=3, tick=lambda *t: ticks.append(t)) for name in figures()}
+    found = {
+        # The errors of ten runs on the cliff say little of themselves: falls are rare and dear.
+        name: compute(name, quick=name != "cliff_walking", seed=3, tick=lambda *t: ticks.append(t))
+        for name in figures()
+    }
     assert all(1 <= done <= total for done, total in ticks)
     return found
 
