@@ -116,8 +116,8 @@ def picture(figure: Figure) -> bytes:
             axes.plot(curve.x, curve.mean, "o-" if few else "-", markersize=3.5, color=color, lw=1.7, label=curve.label)
             if few:
                 seen = curve.mean <= (np.inf if figure.high is None else figure.high)
-                bars = (values[seen] for values in (curve.x, curve.mean, 2 * curve.error))
-                axes.errorbar(*bars, fmt="none", ecolor=color, elinewidth=1, capsize=2)
+                x, mean, error = curve.x[seen], curve.mean[seen], curve.error[seen]
+                axes.errorbar(x, mean, 2 * error, fmt="none", ecolor=color, elinewidth=1, capsize=2)
             else:
                 low, high = curve.mean - 2 * curve.error, curve.mean + 2 * curve.error
                 axes.fill_between(curve.x, low, high, color=color, alpha=0.18, linewidth=0)
