@@ -199,7 +199,7 @@ def test_a_world_that_writes_outside_is_refused_before_it_harms(tmp_path: Path) 
             "    return [][1] or Game(",
             r"IndexError: list index out of range \(spoilt_nim\.py, line",
         ),
-        ("players=2", "players='two'", "TypeError"),
+        ("players=2", "players='two'", "players must be a whole number"),
     ],
 )
 def test_a_broken_world_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -109,7 +109,7 @@ class GtpServer:
         (answer,) = self.agent.act(Positions.at(self.table, _ROW, np.array([agent_seed], np.uint64)))
         action = answered(answer)
         if isinstance(action, Failure):
-            raise GtpError(f"{self.spec}: {action}")
+            raise GtpError(f"{self.spec} {action}" if action.kind == "illegal" else str(action))
         legal = self.table.legal(_ROW)[0]
         if action != RESIGN and not (0 <= action < len(legal) and legal[action]):
             raise GtpError(f"{self.spec} answered {action}, which is not legal")

@@ -65,14 +65,14 @@ def _captured(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
         sys.stdin, sys.stdout, sys.stderr = before
 
 
-def meet(case: Case) -> tuple[object, str, str]:
-    """(exit code or what else came out, stdout, stderr) of a case in this process."""
+def meet(case: Case, limit: float = LIMIT) -> tuple[object, str, str]:
+    """(exit code or what else came out, stdout, stderr) of a case in this process, within ``limit`` seconds; 0: any."""
     from elodrome.cli import main
 
     sys.argv = ["elodrome", *case.words]
     code: object = None
     with _captured(case.stdin) as (out, err):
-        signal.setitimer(signal.ITIMER_REAL, LIMIT)
+        signal.setitimer(signal.ITIMER_REAL, limit)
         try:
             main()
         except SystemExit as done:
@@ -82,6 +82,27 @@ def meet(case: Case) -> tuple[object, str, str]:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     return code, out.getvalue().decode("utf-8", "replace"), err.getvalue().decode("utf-8", "replace")
+
+
+def warm(place: Path) -> None:
+    """Import and compile what the commands need, without a clock: the first time ever it takes a minute."""
+    place.mkdir()
+    os.environ["ELODROME_HOME"] = str(place / "home")
+    world = ("--env", "tic_tac_toe")
+    for words in (
+        *(("match", "tic_tac_toe", "random", rival, "--games", "2") for rival in ("minimax", "mcts", "alphazero-weak")),
+        ("match", "go:size=5", "random", "random", "--games", "2"),
+        ("train", "q_learning", *world, "--steps", "20", "--out", str(place / "run")),
+        ("tournament", "run", *world, "--agents", "random,random:", "--games", "2", "--out", str(place / "games")),
+        ("strength", "random", *world, "--games", "2"),
+        ("check", "env", "tic_tac_toe"),
+        ("check", "agent", "random", *world),
+        ("agents", *world),
+        ("ladder",),
+    ):
+        code, _, err = meet(Case(words), 0.0)
+        if code not in (0, None):
+            raise SystemExit(f"{words} ends with {code}: {err}")
 
 
 def meet_elsewhere(environment: dict[str, str], words: tuple[bytes, ...], stdin: bytes) -> str:
@@ -121,6 +142,7 @@ def attack(count: int, seed: int, verbose: bool = False) -> dict[str, object]:
     weights = list(FAMILIES.values())
     # Locales have processes of their own, one after the other beside the rest.
     with tempfile.TemporaryDirectory() as base, ThreadPoolExecutor(1) as beside:
+        warm(Path(base) / "warm")
         home = {**os.environ, "ELODROME_HOME": f"{base}/elsewhere"}
         elsewhere = [beside.submit(meet_elsewhere, home | env, words, stdin) for env, words, stdin in ELSEWHERE]
         agent = train("q_learning", make_env("tic_tac_toe"), steps=100, out=Path(base) / "agent", tensorboard=False)

@@ -141,7 +141,7 @@ def agent(rng: random.Random, place: Path) -> Case:
         return Case(("check", "agent", f"{file}:Evil", "--env", "tic_tac_toe"), what=code)
     flags = rng.choice([(), ("--json",), ("--no-keep",)])
     # Most of them without a cell, where they can do more harm, and which takes a hundredth of the time.
-    here = rng.choice([(), ("--no-isolate",), ("--no-isolate",), ("--no-isolate",)])
+    here = () if rng.random() < 0.15 else ("--no-isolate",)
     return Case(("match", "tic_tac_toe", f"{file}:Evil", "random", "--games", "2", *flags, *here), what=code)
 
 
