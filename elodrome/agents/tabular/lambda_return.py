@@ -1,4 +1,4 @@
-"""The offline lambda-return (notes 2.4.5.1, eq. 2.56; Sutton & Barto 12.1): after every episode, each value moves towards G^lambda.
+"""The offline lambda-return (notes 2.4.5.1, eq. 2.56; Sutton & Barto 12.1): after an episode values move to G^lambda.
 
 ``G^lambda_t = R + gamma ((1 - lambda) V(S') + lambda G^lambda_t+1)``, all with the values from before the episode.
 Offline TD(lambda) adds up to the same changes (the forward and the backward view).

@@ -1,4 +1,4 @@
-"""Monte Carlo prediction, first or every visit (notes 2.4.2, eq. 2.51): the mean of the returns. Its loop is that of control."""
+"""Monte Carlo prediction (notes 2.4.2, eq. 2.51): means of first or all returns. Its loop is that of control."""
 
 from __future__ import annotations
 

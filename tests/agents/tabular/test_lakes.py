@@ -10,6 +10,7 @@ import pytest
 from elodrome.agents.agent import Budget, Positions, Task
 from elodrome.agents.check import sample_positions
 from elodrome.agents.registry import make_agent, make_learner
+from elodrome.agents.tabular import arriving
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Reals
@@ -89,7 +90,7 @@ def test_of_equally_good_actions_those_count_that_end_it_soonest() -> None:
         policy[live, list(actions)] = 1.0
         fewest = np.minimum(fewest, steps_of(policy))
     assert np.isfinite(fewest).all()
-    found = dp.best_policy(tables, q, 1.0)
+    found = arriving.best_policy(tables, q, 1.0)
     assert (found <= ties).all()
     assert steps_of(found) == pytest.approx(fewest)
 
@@ -100,7 +101,7 @@ def test_the_end_is_sure_only_where_no_outcome_strays() -> None:
     offsets, next_state = np.array([0, 2, 2, 3, 3, 5, 6, 6, 6]), np.array([3, 1, 1, 3, 1, 3])
     model = seats, legal, offsets, next_state, np.array([0.5, 0.5, 1.0, 0.5, 0.5, 1.0]), np.zeros((6, 1))
     sure = np.zeros(4, np.uint8)
-    dp.mark_sure(model, legal, sure)
+    arriving.mark_sure(model, legal, sure)
     assert sure.tolist() == [0, 0, 1, 1]
 
 
@@ -121,7 +122,7 @@ def test_where_no_best_action_ends_it_all_of_them_count() -> None:
     tables = enumerate_world(make_env("gridworld:map=S./TT,step_reward=0,bump_reward=0,trap_reward=-1"))
     q, value, _ = dp.value_iteration(tables, 1.0)
     assert value.max() == value.min() == 0.0
-    assert np.array_equal(dp.best_policy(tables, q, 1.0) > 0, dp.best_actions(q) > 0)
+    assert np.array_equal(arriving.best_policy(tables, q, 1.0) > 0, dp.best_actions(q) > 0)
 
 
 def test_backward_induction_against_dense_matrices() -> None:
