@@ -12,7 +12,7 @@ from numba import types
 
 from elodrome.agents.ops.td import td_error, td_target
 from elodrome.agents.parts.walk import LAST, WALK, alpha_at, begin, choose, close, count, due, helper, loop, room, take
-from elodrome.agents.tabular.monte_carlo import note
+from elodrome.agents.tabular.monte_carlo_control import note
 from elodrome.agents.tabular.td_lambda import TDLambda
 from elodrome.envs.signatures import I8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from elodrome.agents.parts.tabular import Details
-from elodrome.agents.tabular.monte_carlo import monte_carlo
+from elodrome.agents.tabular.monte_carlo_control import monte_carlo
 from elodrome.agents.tabular.prediction import Prediction, PredictionConfig
 
 ABOUT = {

@@ -74,7 +74,7 @@ def test_the_same_is_learned_with_tables_and_without(kind: str, name: str, tells
 
 
 @pytest.mark.parametrize(
-    "kind", ["q_learning", "sarsa_lambda", "double_q_learning", "n_step_sarsa", "monte_carlo", "td"]
+    "kind", ["q_learning", "sarsa_lambda", "double_q_learning", "n_step_sarsa", "monte_carlo_control", "td"]
 )
 @pytest.mark.parametrize("name", ["gymnasium:Blackjack-v1", "open_spiel:kuhn_poker", "pettingzoo:classic/tictactoe_v3"])
 def test_conformance(kind: str, name: str) -> None:
