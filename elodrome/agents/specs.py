@@ -124,17 +124,24 @@ def kinds() -> tuple[dict[str, Kind], dict[str, str]]:
 
 
 @cache
-def _not_enumerable(world: World) -> str | None:
-    """Why the states of a world make no tables, or None where they do."""
+def _has_tables(world: Game) -> bool:
     try:
         enumerate_world(world, ENUMERABLE)
     except BrokenWorld:  # its rules must not run: that is the reason, not its size
         raise
     except UserError:
-        if not isinstance(world, Game) and world.tables() is None:
-            return "needs a world that tells its transitions"
-        return f"needs a world of at most {ENUMERABLE} states"
-    return None
+        return False
+    return True
+
+
+def _not_enumerable(world: World) -> str | None:
+    """Why the states of a world make no tables, or None where they do. Foreign worlds may not be hashable."""
+    if isinstance(world, Game):
+        return None if _has_tables(world) else f"needs a world of at most {ENUMERABLE} states"
+    told = world.tables()
+    if told is None:
+        return "needs a world that tells its transitions"
+    return None if told.size <= ENUMERABLE else f"needs a world of at most {ENUMERABLE} states"
 
 
 def unfit(about: About, world: World) -> str | None:

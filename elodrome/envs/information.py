@@ -26,7 +26,8 @@ class Model(NamedTuple):
 
     info [S]: the information state, -1 where the game is over. seats [S]. legal [I, A]. The outcomes of state s and
     action a are the edges offsets[s * A + a] : offsets[s * A + a + 1], with next_state [E], quantiles [E] (running sums
-    of the probabilities of each state and action), rewards [E, P]. starts [K], start_quantiles [K].
+    of the probabilities of each state and action), rewards [E, P]. starts [K], start_quantiles [K]. next_info and
+    next_seat [E] are info and seats of next_state, to be had without waiting for it.
 
     door: 0, or the address of a C function through which a world is stepped that has no such tables (see
     ``agents.parts.met``); told int64 [2] is what it says beside the state: cut off, and stop at once.
@@ -41,11 +42,15 @@ class Model(NamedTuple):
     rewards: Any
     starts: Any
     start_quantiles: Any
+    next_info: Any
+    next_seat: Any
     door: Any
     told: Any
 
 
-MODEL = types.NamedTuple((WORDS, WORDS, MASKS, WORDS, WORDS, REALS, REAL_ROWS, WORDS, REALS, I8, WORDS), Model)
+MODEL = types.NamedTuple(
+    (WORDS, WORDS, MASKS, WORDS, WORDS, REALS, REAL_ROWS, WORDS, REALS, WORDS, WORDS, I8, WORDS), Model
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,8 @@ class InformationStates:
             tables.reward,
             tables.starts,
             np.cumsum(tables.start_probability),
+            self.info[tables.next_state],
+            tables.seats[tables.next_state],
             0,
             np.zeros(2, np.int64),
         )

@@ -288,7 +288,9 @@ FORGOTTEN = {  # what a learner keeps, by the beginning of the names in its snap
     "alphazero": {"optimiser": "adam/", "rng": "rng", "games": "shard", "replay": "window/"},
     "muzero": {"optimiser": "adam/", "rng": "rng", "games": "games/", "replay": "memory/"},
     "sft": {"optimiser": "optimiser/"},
-    "q_learning": {"rng": "rng", "games": "clock"},
+    "q_learning": {"rng": "rng", "games": "clock", "visits": "visits"},
+    "double_q_learning": {"second table": "second"},
+    "sarsa_lambda": {"traces": "second"},
 }
 
 

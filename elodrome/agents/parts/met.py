@@ -88,7 +88,19 @@ class Met:
         self._seat_of = np.full(room + 1, -1, np.int64)
         self._seat_of[1 : self.known + 1] = self.seats
         self.model = Model(
-            info, self._seat_of, self.legal, words, words, reals, self._rewards, words, reals, door, self._told
+            info,
+            self._seat_of,
+            self.legal,
+            words,
+            words,
+            reals,
+            self._rewards,
+            words,
+            reals,
+            words,
+            words,
+            door,
+            self._told,
         )
 
     def check(self) -> None:

@@ -164,7 +164,7 @@ class Run:
         self.second = {"none": np.zeros((0, 0)), "values": self.q.copy(), "marks": np.zeros(self.q.shape)}[
             details.second
         ]
-        self.clock = np.array([-1, 0, 0, -1, -1, 0, 0], np.int64)
+        self.clock = np.array([-1, 0, 0, -1, -1, 0, 0, 0], np.int64)
         self.rng = np.array([derive(seed, "learn")], np.uint64)
         self.held = np.full((players, 2), -1, np.int64)
         self.sums = np.zeros((players, 3))
@@ -198,8 +198,9 @@ class Run:
     def walk(self, finished: Reals) -> Walk:
         """All of it as compiled loops take it; ``finished`` [N, P] is where the returns of N episodes go."""
         (alpha, epsilon), d = self.config.schedules, self.details
+        steady = alpha.steps == alpha.power == epsilon.steps == epsilon.power == 0.0
         return Walk(
-            self.discount, self.limit, alpha, epsilon, d.lambda_, d.span, int(d.once),
+            steady, self.discount, self.limit, alpha, epsilon, d.lambda_, d.span, int(d.once),
             self.clock, self.rng, self.held, self.sums, finished, self.q, self.visits, self.second, self.policy,
             self.counts, self.trail, self.gains, self.fades, np.zeros(self.q.shape[1]),
         )  # fmt: skip

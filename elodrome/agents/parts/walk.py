@@ -37,8 +37,9 @@ from elodrome.envs.signatures import I8, REALS, WORDS
 F8 = types.float64
 LEAST = float(np.finfo(np.float64).min)
 # What ``clock`` holds: the state (-1: an episode is to be started), plies of the episode, steps so far, the action that
-# is already chosen, the seat to move (-1: over), 1 where the episode ends with this step, episodes finished.
-STATE, PLY, STEP, CHOSEN, SEAT, LAST, EPISODES = range(7)
+# is already chosen, the seat to move (-1: over), 1 where the episode ends with this step, episodes finished, and the
+# information state.
+STATE, PLY, STEP, CHOSEN, SEAT, LAST, EPISODES, INFO = range(8)
 CUT, STOP = range(2)  # what ``told`` holds
 
 
@@ -56,9 +57,10 @@ class Schedule(NamedTuple):
 class Walk(NamedTuple):
     """One learner's memory. I information states, A actions, P seats, C columns (A, or 1 in a prediction), T slots.
 
-    discount; limit: plies after which an episode is cut off; alpha and epsilon: schedules; lambda_: decay of traces;
-    span: n of n steps; once: first visits only, or replacing traces.
-    clock [7]; rng [1]; held int64 [P, 2]: each seat's last information state (-1: none) and column; sums [P, 3]: what
+    steady: whether neither alpha nor epsilon ever changes; discount; limit: plies after which an episode is cut off;
+    alpha and epsilon: schedules; lambda_: decay of traces; span: n of n steps; once: first visits only, or replacing
+    traces.
+    clock [8]; rng [1]; held int64 [P, 2]: each seat's last information state (-1: none) and column; sums [P, 3]: what
     that seat got since, the discount to date, the return of the episode; finished [N, P]: returns of the episodes.
     q (-inf where illegal) and visits [I, C]; second [I, C]: a second table (double learning's, traces, marks);
     policy [I, A]: running sums of the probabilities of what is done in a prediction, empty elsewhere;
@@ -66,6 +68,7 @@ class Walk(NamedTuple):
     each brought until the next, and its discount; scratch [A].
     """
 
+    steady: Any
     discount: Any
     limit: Any
     alpha: Any
@@ -92,7 +95,7 @@ class Walk(NamedTuple):
 _FALL = types.NamedUniTuple(F8, 5, Schedule)
 WALK = types.NamedTuple(
     (
-        *(F8, I8, _FALL, _FALL, F8, I8, I8, WORDS, STREAMS, ROWS, REAL_ROWS, REAL_ROWS),
+        *(types.boolean, F8, I8, _FALL, _FALL, F8, I8, I8, WORDS, STREAMS, ROWS, REAL_ROWS, REAL_ROWS),
         *(REAL_ROWS, REAL_ROWS, REAL_ROWS, REAL_ROWS, WORDS, ROWS, REAL_ROWS, REAL_ROWS, REALS),
     ),
     Walk,
@@ -162,6 +165,8 @@ def at_step(schedule: Any, step: int) -> float:
 @helper(F8(WALK, I8))
 def epsilon_at(walk: Any, i: int) -> float:
     """The share of random actions in information state i, as of now."""
+    if walk.steady:
+        return walk.epsilon.start
     epsilon = at_step(walk.epsilon, walk.clock[STEP])
     if walk.epsilon.power > 0.0:
         n = 1.0
@@ -200,7 +205,8 @@ def begin(model: Any, walk: Any) -> int:
         for p in range(walk.held.shape[0]):
             walk.held[p, 0] = -1
             walk.sums[p, 2] = 0.0
-    return model.info[walk.clock[STATE]]
+        walk.clock[INFO] = model.info[state]
+    return walk.clock[INFO]
 
 
 @helper(I8(WALK, I8))
@@ -229,14 +235,15 @@ def take(model: Any, walk: Any, i: int, action: int) -> int:
 
     A solo world that is cut off leads to the state in which it was; a game of several seats is over then.
     """
-    state, players = walk.clock[STATE], walk.held.shape[0]
-    seat = walk.clock[SEAT]
+    state, seat = walk.clock[STATE], walk.clock[SEAT]
     walk.held[seat, 0], walk.held[seat, 1] = i, column(walk, action)
-    walk.sums[seat, 0], walk.sums[seat, 1] = 0.0, walk.discount
+    walk.sums[seat, 0] = 0.0
+    walk.sums[seat, 1] = walk.discount
     walk.clock[PLY] += 1
     walk.clock[STEP] += 1
     if model.door != 0:
         edge, state = 0, ask(model.door, action, 0)
+        info, seat = model.info[state], model.seats[state]
         if model.told[CUT]:
             walk.clock[PLY] = walk.limit
     else:
@@ -244,16 +251,18 @@ def take(model: Any, walk: Any, i: int, action: int) -> int:
         edge, end = model.offsets[at], model.offsets[at + 1]
         if end - edge > 1:
             edge = draw(model.quantiles, edge, end, unit(word(walk)))
-        state = model.next_state[edge]
-    for p in range(players):
+        state, info, seat = model.next_state[edge], model.next_info[edge], model.next_seat[edge]
+    for p in range(walk.held.shape[0]):
         walk.sums[p, 0] += model.rewards[edge, p]
         walk.sums[p, 2] += model.rewards[edge, p]
-    late = walk.clock[PLY] >= walk.limit
-    over = model.seats[state] < 0 or (late and cut_is_end(players))
-    walk.clock[STATE] = state
-    walk.clock[SEAT] = -1 if over else model.seats[state]
-    walk.clock[LAST] = over or late
-    return -1 if over else model.info[state]
+    if walk.clock[PLY] >= walk.limit:
+        walk.clock[LAST] = 1
+        if cut_is_end(walk.held.shape[0]):
+            info = seat = -1
+    if seat < 0:
+        walk.clock[LAST] = 1
+    walk.clock[STATE], walk.clock[INFO], walk.clock[SEAT] = state, info, seat
+    return info
 
 
 @helper(types.boolean(WALK, I8))
@@ -267,18 +276,22 @@ def due(walk: Any, p: int) -> bool:
 def learn(walk: Any, p: int, target: float) -> None:
     """``Q(S, A) <- Q(S, A) + alpha (target - Q(S, A))`` for seat p's last decision."""
     i, a = walk.held[p, 0], walk.held[p, 1]
-    count(walk, i, a)
-    walk.q[i, a] = td_update(walk.q[i, a], target, alpha_at(walk, i, a))
+    alpha = walk.alpha.start
+    if not walk.steady:
+        count(walk, i, a)
+        alpha = alpha_at(walk, i, a)
+    walk.q[i, a] = td_update(walk.q[i, a], target, alpha)
 
 
 @helper(types.boolean(MODEL, WALK))
 def close(model: Any, walk: Any) -> bool:
     """End the episode where it is over or out of time; whether there is room for more."""
-    if walk.clock[LAST]:
-        for p in range(walk.held.shape[0]):
-            walk.finished[walk.clock[EPISODES], p] = walk.sums[p, 2]
-        walk.clock[EPISODES] += 1
-        walk.clock[STATE] = -1
+    if not walk.clock[LAST]:
+        return not model.told[STOP]
+    for p in range(walk.held.shape[0]):
+        walk.finished[walk.clock[EPISODES], p] = walk.sums[p, 2]
+    walk.clock[EPISODES] += 1
+    walk.clock[STATE] = -1
     return walk.clock[EPISODES] < walk.finished.shape[0] and not model.told[STOP]
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.ops.td import td_target
+from elodrome.agents.ops.td import best_action, expected_sarsa_target
 from elodrome.agents.parts.tabular import TabularLearner
-from elodrome.agents.parts.walk import begin, close, due, epsilon_at, explore, helper, learn, loop, take
+from elodrome.agents.parts.walk import WALK, begin, close, due, epsilon_at, explore, helper, learn, loop, take
 from elodrome.envs.intrinsics import row
-from elodrome.envs.signatures import REALS
+from elodrome.envs.signatures import I8
 
 ABOUT = {
     "cls": "ExpectedSarsa",
@@ -24,14 +24,16 @@ ABOUT = {
 }
 
 
-@helper(types.float64(REALS, types.float64))
-def soft_value(q: Any, epsilon: float) -> float:
-    """The mean of q [A] under its own epsilon-greedy policy; illegal actions hold -inf."""
-    best, total, legal = -np.inf, 0.0, 0
+@helper(types.void(WALK, I8))
+def spread_out(walk: Any, i: int) -> None:
+    """The epsilon-greedy policy of information state i, into ``scratch`` [A]: 0 where illegal (-inf)."""
+    q, epsilon = row(walk.q, i), epsilon_at(walk, i)
+    best, legal = best_action(q), 0
     for a in range(q.size):
-        if q[a] > -np.inf:
-            best, total, legal = max(best, q[a]), total + q[a], legal + 1
-    return (1.0 - epsilon) * best + epsilon * total / legal
+        legal += q[a] > -np.inf
+    for a in range(q.size):
+        walk.scratch[a] = epsilon / legal if q[a] > -np.inf else 0.0
+    walk.scratch[best] += 1.0 - epsilon
 
 
 @loop
@@ -45,7 +47,8 @@ def expected_sarsa(model: Any, walk: Any, steps: int) -> None:
             if due(walk, p):
                 target = walk.sums[p, 0]
                 if ahead >= 0:
-                    target = td_target(target, walk.sums[p, 1], soft_value(row(walk.q, ahead), epsilon_at(walk, ahead)))
+                    spread_out(walk, ahead)
+                    target = expected_sarsa_target(target, walk.sums[p, 1], row(walk.q, ahead), walk.scratch)
                 learn(walk, p, target)
         if not close(model, walk):
             break

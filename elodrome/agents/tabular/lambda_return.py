@@ -1,4 +1,4 @@
-"""The offline lambda-return (notes 2.4.5; Sutton & Barto 12.1): after every episode, each value moves towards G^lambda.
+"""The offline lambda-return (notes 2.4.5.1, eq. 2.56; Sutton & Barto 12.1): after an episode values move to G^lambda.
 
 ``G^lambda_t = R + gamma ((1 - lambda) V(S') + lambda G^lambda_t+1)``, all with the values from before the episode.
 Offline TD(lambda) adds up to the same changes (the forward and the backward view).
@@ -12,7 +12,7 @@ from numba import types
 
 from elodrome.agents.ops.td import td_error, td_target
 from elodrome.agents.parts.walk import LAST, WALK, alpha_at, begin, choose, close, count, due, helper, loop, room, take
-from elodrome.agents.tabular.monte_carlo import note
+from elodrome.agents.tabular.monte_carlo_control import note
 from elodrome.agents.tabular.td_lambda import TDLambda
 from elodrome.envs.signatures import I8
 

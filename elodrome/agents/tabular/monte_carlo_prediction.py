@@ -1,11 +1,11 @@
-"""Monte Carlo prediction, first or every visit (notes 2.4.1): the mean of the returns. Its loop is that of control."""
+"""Monte Carlo prediction (notes 2.4.2, eq. 2.51): means of first or all returns. Its loop is that of control."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from elodrome.agents.parts.tabular import Details
-from elodrome.agents.tabular.monte_carlo import monte_carlo
+from elodrome.agents.tabular.monte_carlo_control import monte_carlo
 from elodrome.agents.tabular.prediction import Prediction, PredictionConfig
 
 ABOUT = {

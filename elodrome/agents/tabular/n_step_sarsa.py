@@ -46,7 +46,7 @@ def remember(walk: Any, p: int) -> None:
 
 @helper(types.void(WALK, I8, I8, types.float64))
 def learn_from(walk: Any, p: int, k: int, target: float) -> None:
-    """Move the value of seat p's k-th decision towards ``R_k + gamma R_k+1 + ... + gamma^n target`` (eq. 2.53)."""
+    """Move the value of seat p's k-th decision towards ``R_k + gamma R_k+1 + ... + gamma^n target`` (eq. 2.55)."""
     for j in range(walk.counts[p] - 1, k - 1, -1):
         at = j % walk.span
         target = td_target(walk.gains[p, at], walk.fades[p, at], target)

@@ -1,4 +1,4 @@
-"""n-step TD (notes 2.4.5, eq. 2.53): n rewards as they come, then the value. n-step SARSA with a given policy."""
+"""n-step TD (notes 2.4.5, eq. 2.55): n rewards as they come, then the value. n-step SARSA with a given policy."""
 
 from __future__ import annotations
 

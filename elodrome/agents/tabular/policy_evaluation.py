@@ -1,4 +1,4 @@
-"""Policy evaluation (notes 2.3.2, algorithm 1): what a given policy is worth, exactly. It acts by that policy."""
+"""Policy evaluation (notes 2.3.1, algorithm 1): what a given policy is worth, exactly. It acts by that policy."""
 
 from __future__ import annotations
 

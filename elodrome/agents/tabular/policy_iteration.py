@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from elodrome.agents.tabular.dynamic_programming import action_values, best_policy, policy_iteration
+from elodrome.agents.tabular.arriving import best_policy
+from elodrome.agents.tabular.dynamic_programming import action_values, policy_iteration
 from elodrome.agents.tabular.plan import Plan, PlanConfig
 from elodrome.envs.game import Reals
 

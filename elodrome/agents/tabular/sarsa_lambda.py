@@ -1,4 +1,4 @@
-"""SARSA(lambda) (notes 2.4.5 and 2.5.2; Sutton & Barto 12.7): every decision of the episode learns from every error.
+"""SARSA(lambda) (notes 2.4.5.2, eq. 2.57-2.58; Sutton & Barto 12.7): every decision learns from every later error.
 
 The traces stand in the second table, their cells in the trail, so that a step costs as much as there are decisions
 behind it whose trace is not spent. One that has fallen below 1e-12 is dropped: it would change no digit that counts.

@@ -1,4 +1,4 @@
-"""TD(0) (notes 2.4.2, eq. 2.52): the value of a state moves towards ``r + gamma V(S')``. SARSA with a given policy."""
+"""TD(0) (notes 2.4.3, eq. 2.52): the value of a state moves towards ``r + gamma V(S')``. SARSA with a given policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TD(lambda) with eligibility traces, accumulating or replacing (notes 2.4.5; Sutton & Barto 12.2).
+"""TD(lambda) with eligibility traces, accumulating or replacing (notes 2.4.5.2, eq. 2.57-2.58; Sutton & Barto 12.2).
 
 SARSA(lambda) with a given policy. Values move at every step; ``lambda_return`` is the offline sibling.
 """

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from elodrome.agents.tabular.dynamic_programming import THETA, backward_induction, best_policy, value_iteration
+from elodrome.agents.tabular.arriving import best_policy
+from elodrome.agents.tabular.dynamic_programming import THETA, backward_induction, value_iteration
 from elodrome.agents.tabular.plan import Plan, PlanConfig
 from elodrome.envs.game import Reals
 

@@ -1,5 +1,7 @@
 """Targets and updates on values worked out by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numba import njit
@@ -44,3 +46,15 @@ def test_without_steps_a_schedule_is_constant() -> None:
 def test_compiled_loops_can_call_them() -> None:
     compiled = njit(lambda q: td.td_update(1.0, td.q_learning_target(2.0, 0.5, q), 0.5))
     assert compiled(Q_T) == 2.5
+
+
+def test_the_best_action_is_the_first_of_equals_and_never_an_illegal_one() -> None:
+    assert td.best_action(np.array([-np.inf, 1.0, 3.0, 3.0])) == 2
+    assert td.best_action(np.array([-np.inf, -np.inf, -5.0])) == 2
+
+
+def test_an_exponential_schedule_falls_by_the_same_factor_each_step() -> None:
+    values = [td.exponential_schedule(1.0, 0.01, 10, t) for t in range(13)]
+    assert values[0] == 1.0
+    assert [b / a for a, b in pairwise(values[:11])] == pytest.approx([0.01**0.1] * 10)
+    assert values[10:] == [0.01] * 3

@@ -1,6 +1,7 @@
 """SARSA and Q-learning against exact solutions, the known figures of cliff walking, and play against random."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from elodrome.agents.agent import Budget, Task
 from elodrome.agents.check import check_agent
 from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
 from elodrome.agents.parts.tabular import Runs, TabularConfig, TabularLearner
-from elodrome.agents.specs import make_config
+from elodrome.agents.specs import builtin, make_config
 from elodrome.agents.tabular.expected_sarsa import ExpectedSarsa
 from elodrome.agents.tabular.q_lambda import QLambda
 from elodrome.agents.tabular.q_learning import QLearning
@@ -155,9 +156,11 @@ def test_conformance(kind: str, world: str) -> None:
     assert check_agent(kind, make_env(world)) == []
 
 
-@pytest.mark.parametrize("world", ["cliff_walking", "tic_tac_toe"])
+@pytest.mark.parametrize("world", ["cliff_walking", "tic_tac_toe", "open_spiel:kuhn_poker"])
 def test_a_learner_resumed_from_a_checkpoint_goes_on_exactly(world: str, tmp_path: Path) -> None:
-    for cls in (QLearning, Sarsa):
+    """Every one, in the midst of an episode."""
+    learners: list[Any] = [kind.load() for kind in builtin().values() if kind.about.needs == ("few",)]
+    for cls in learners:
         whole, first, second = (cls(Task(make_env(world), 5)) for _ in range(3))
         list(whole.learn(Budget(4321)))
         list(first.learn(Budget(1234)))

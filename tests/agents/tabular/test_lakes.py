@@ -1,5 +1,6 @@
 """Undiscounted worlds, in which staying safe is as good as going on: Gymnasium's slippery lakes and small ones."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -7,10 +8,13 @@ import numpy as np
 import pytest
 
 from elodrome.agents.agent import Budget, Positions, Task
+from elodrome.agents.check import sample_positions
 from elodrome.agents.registry import make_agent, make_learner
+from elodrome.agents.tabular import arriving
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Reals
+from elodrome.envs.index import RowIndex
 from elodrome.envs.information import InformationStates
 from elodrome.envs.registry import make_env
 from elodrome.seeding import streams
@@ -86,9 +90,31 @@ def test_of_equally_good_actions_those_count_that_end_it_soonest() -> None:
         policy[live, list(actions)] = 1.0
         fewest = np.minimum(fewest, steps_of(policy))
     assert np.isfinite(fewest).all()
-    found = dp.best_policy(tables, q, 1.0)
+    found = arriving.best_policy(tables, q, 1.0)
     assert (found <= ties).all()
     assert steps_of(found) == pytest.approx(fewest)
+
+
+def test_the_end_is_sure_only_where_no_outcome_strays() -> None:
+    """State 0 may end or stray to 1, which never ends; 2 may do as 0 or end; 3 is the end."""
+    seats, legal = np.array([0, 0, 0, -1]), np.array([[1, 0], [1, 0], [1, 1], [0, 0]], np.uint8)
+    offsets, next_state = np.array([0, 2, 2, 3, 3, 5, 6, 6, 6]), np.array([3, 1, 1, 3, 1, 3])
+    model = seats, legal, offsets, next_state, np.array([0.5, 0.5, 1.0, 0.5, 0.5, 1.0]), np.zeros((6, 1))
+    sure = np.zeros(4, np.uint8)
+    arriving.mark_sure(model, legal, sure)
+    assert sure.tolist() == [0, 0, 1, 1]
+
+
+def test_a_plan_to_the_limit_knows_how_much_is_left() -> None:
+    world = make_env("gymnasium:FrozenLake-v1")
+    agent: Any = make_agent("value_iteration:limit=true", world)
+    given = sample_positions(world, 64, 0)
+    values, _ = dp.backward_induction(enumerate_world(world), 1.0, 100)
+    state = agent.states.first[RowIndex(agent.states.observations.astype(np.int64)).find(
+        given.observations.astype(np.int64))]  # fmt: skip
+    for ply in (0, 50, 98, 99):
+        told = agent.evaluate(replace(given, plies=np.full(len(given), ply)))
+        assert told.value == pytest.approx(values[100 - ply][state])
 
 
 def test_where_no_best_action_ends_it_all_of_them_count() -> None:
@@ -96,7 +122,7 @@ def test_where_no_best_action_ends_it_all_of_them_count() -> None:
     tables = enumerate_world(make_env("gridworld:map=S./TT,step_reward=0,bump_reward=0,trap_reward=-1"))
     q, value, _ = dp.value_iteration(tables, 1.0)
     assert value.max() == value.min() == 0.0
-    assert np.array_equal(dp.best_policy(tables, q, 1.0) > 0, dp.best_actions(q) > 0)
+    assert np.array_equal(arriving.best_policy(tables, q, 1.0) > 0, dp.best_actions(q) > 0)
 
 
 def test_backward_induction_against_dense_matrices() -> None:

@@ -1,6 +1,6 @@
 """Worlds without tables: rows are given as things are met, and what is learned is what tables would have taught."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,11 @@ def test_all_learners_take_any_world_of_few_things() -> None:
     "name", ["gridworld:map=cliff,max_steps=60", "gridworld:map=S.T/.../..G,discount=0.9,max_steps=6", "tic_tac_toe"]
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_is_learned_with_tables_and_without(kind: str, name: str) -> None:
+@pytest.mark.parametrize("tells_limit", [True, False])
+def test_the_same_is_learned_with_tables_and_without(kind: str, name: str, tells_limit: bool) -> None:
     game, world = closed(name)
+    if not tells_limit:  # it is cut off before the limit that it tells
+        world = replace(world, max_steps=10 * world.max_steps)
     learners: list[Any] = [make_learner(kind, Task(w, 7), {}) for w in (game, world)]
     for learner in learners:
         list(learner.learn(Budget(6000)))
@@ -72,7 +75,7 @@ def test_the_same_is_learned_with_tables_and_without(kind: str, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "kind", ["q_learning", "sarsa_lambda", "double_q_learning", "n_step_sarsa", "monte_carlo", "td"]
+    "kind", ["q_learning", "sarsa_lambda", "double_q_learning", "n_step_sarsa", "monte_carlo_control", "td"]
 )
 @pytest.mark.parametrize("name", ["gymnasium:Blackjack-v1", "open_spiel:kuhn_poker", "pettingzoo:classic/tictactoe_v3"])
 def test_conformance(kind: str, name: str) -> None:

@@ -12,7 +12,7 @@ from elodrome.agents.parts.tabular import TabularConfig, TabularLearner
 from elodrome.agents.parts.walk import CHOSEN, LAST, SEAT
 from elodrome.agents.tabular.double_q_learning import DoubleQLearning
 from elodrome.agents.tabular.expected_sarsa import ExpectedSarsa
-from elodrome.agents.tabular.monte_carlo import MonteCarloConfig, MonteCarloControl
+from elodrome.agents.tabular.monte_carlo_control import MonteCarloConfig, MonteCarloControl
 from elodrome.agents.tabular.n_step_sarsa import NStepConfig, NStepSarsa
 from elodrome.agents.tabular.q_lambda import QLambda
 from elodrome.agents.tabular.q_learning import QLearning

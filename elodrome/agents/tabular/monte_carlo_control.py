@@ -1,4 +1,4 @@
-"""Monte Carlo control (notes 2.4.1; Sutton & Barto 5.4): whole returns, after every episode, first or every visit.
+"""Monte Carlo control (notes 2.4.2, eq. 2.51; Sutton & Barto 5.4): whole returns, first or every visit.
 
 With the default step sizes 1 / n a value is the mean of the returns that followed. A solo episode that is cut off has
 no return of its own: the value of the state in which it was stands in for what would have come.
