@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from elodrome.agents.agent import About, Agent, Config, Learner, Task
+from elodrome.agents.defaults import defaults_for
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, World
 from elodrome.envs.registry import parse_options
@@ -288,7 +289,8 @@ def runs_code(spec: str) -> str:
 
 
 def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
-    """A fresh learner of kind ``name`` for a task. Raises UserError when it does not learn or does not fit."""
+    """A fresh learner of kind ``name`` for a task, set as is usual for such a world where ``options`` say nothing.
+    Raises UserError when it does not learn or does not fit."""
     kind, given = parse_spec(name)
     cls = kind.load()
     if not issubclass(cls, Learner):
@@ -296,6 +298,7 @@ def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
     reason = unfit(kind.about, task.world)
     if reason:
         raise UserError(f"agent {kind.id!r} cannot learn {task.world.id}: it {reason}")
-    config = make_config(kind.id, cls, {**kind.settings, **given, **options})
+    usual = defaults_for(kind.preset_of, task.world)
+    config = make_config(kind.id, cls, {**usual, **kind.settings, **given, **options})
     with blamed(f"agent {name!r} fails to load"):
         return cls(task, config)
