@@ -24,6 +24,7 @@ CONTROL: dict[str, dict[str, Any]] = {
         "rate": 5e-4,
         "huber": 1.0,
     },
+    "reinforce": {"episodes": 8, "max_norm": 20.0, "entropy": 0.0},
     "trpo": {"envs": 8, "horizon": 128},
 }
 
