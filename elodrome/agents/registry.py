@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elodrome.agents.agent import Agent, Learner, Task
+from elodrome.agents.defaults import defaults_for
 from elodrome.agents.parts.saved import find_saved, load_agent, saved_agents, worlds_with
 from elodrome.agents.specs import checked_agent, commanded, make_config, parse_spec, unfit
 from elodrome.envs.game import World
@@ -55,7 +56,8 @@ def make_agent(spec: str, world: World) -> Agent:
 
 
 def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
-    """A fresh learner of kind ``name`` for a task. Raises UserError when it does not learn or does not fit."""
+    """A fresh learner of kind ``name`` for a task, set as is usual for such a world where ``options`` say nothing.
+    Raises UserError when it does not learn or does not fit."""
     kind, given = parse_spec(name)
     cls = kind.load()
     if not issubclass(cls, Learner):
@@ -63,6 +65,7 @@ def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
     reason = unfit(kind.about, task.world)
     if reason:
         raise UserError(f"agent {kind.id!r} cannot learn {task.world.id}: it {reason}")
-    config = make_config(kind.id, cls, {**kind.settings, **given, **options})
+    usual = defaults_for(kind.preset_of, task.world)
+    config = make_config(kind.id, cls, {**usual, **kind.settings, **given, **options})
     with blamed(f"agent {name!r} fails to load"):
         return cls(task, config)

@@ -27,7 +27,16 @@ SMALL = {
     "sft": SPEAKING,
     "grpo": {**SPEAKING, "sft_steps": 12, "prompts": 4},
     "alphazero": {"games": 16, "hidden": [16], "self_play": 4, "batch": 32},
-    "muzero": {"games": 16, "width": 16, "latent": 16, "self_play": 4, "batch": 32},
+    "muzero": {
+        "games": 16,
+        "moves": 8,
+        "width": 16,
+        "latent": 16,
+        "self_play": 2,
+        "batch": 32,
+        "reuse": 0.5,
+        "unroll": 2,
+    },
     "alphago": {"games": 16, "hidden": [16], "expert": "random", "batch": 32},
 }
 BUDGETS = {"steps": 400, "updates": 24, "positions": 600}

@@ -1,0 +1,36 @@
+"""Settings for a kind of world, where they differ from an agent's own and a person names no others.
+
+An agent's own settings serve games and gridworlds, whose episodes are short and whose values are known after few steps.
+Control tasks of others (Gymnasium's) are long, and every reward is much like the next. Each row was chosen over three
+seeds of CartPole; ``benchmarks/cartpole.py`` measures them again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elodrome.envs.game import Game, World
+
+CONTROL: dict[str, dict[str, Any]] = {
+    "ppo": {"envs": 8, "horizon": 128, "minibatch": 256, "epochs": 10, "rate": 1e-3, "entropy": 0.0},
+    "dqn": {
+        "discount": 0.99,
+        "envs": 8,
+        "updates": 4,
+        "batch": 64,
+        "capacity": 20_000,
+        "target_every": 100,
+        "exploration": 0.2,
+        "rate": 5e-4,
+        "huber": 1.0,
+    },
+    "reinforce": {"episodes": 8, "max_norm": 20.0, "entropy": 0.0},
+    "trpo": {"envs": 8, "horizon": 128},
+}
+
+
+def defaults_for(kind: str, world: World) -> dict[str, Any]:
+    """What an agent of this kind (of a preset the kind that it is one of) is set to on ``world`` where nothing is said;
+    empty where its own settings are meant."""
+    control = world.players == 1 and not isinstance(world, Game)
+    return CONTROL.get(kind, {}) if control else {}

@@ -1,0 +1,51 @@
+"""The table of usual settings: every row is one that its agent takes, and a run that names nothing is a good one."""
+
+import numpy as np
+import pytest
+import torch
+
+from elodrome.agents.agent import Budget, Learner, Task
+from elodrome.agents.defaults import CONTROL, defaults_for
+from elodrome.agents.parts.vector import SeatEnv
+from elodrome.agents.registry import make_learner
+from elodrome.agents.specs import builtin
+from elodrome.envs.registry import make_env
+
+CARTPOLE = "gymnasium:CartPole-v1"
+
+
+@pytest.mark.parametrize("kind", CONTROL)
+def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(kind):
+    cls = builtin()[kind].load()
+    assert issubclass(cls, Learner)
+    own, usual = cls.config_class().model_dump(), cls.config_class(**CONTROL[kind]).model_dump()
+    assert {name for name in own if own[name] != usual[name]} == set(CONTROL[kind])
+
+
+def test_they_hold_where_nothing_is_said_and_only_there():
+    world = make_env(CARTPOLE)
+    assert make_learner("ppo", Task(world), {}).config.model_dump().items() >= CONTROL["ppo"].items()
+    assert make_learner("ppo_kl", Task(world), {}).config.objective == "kl"
+    assert make_learner("ppo_kl", Task(world), {}).config.horizon == CONTROL["ppo"]["horizon"]
+    assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.horizon == 16
+    assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.envs == 3
+    for name in ("tic_tac_toe", "cliff_walking", "token_mdp"):
+        assert defaults_for("ppo", make_env(name)) == {}
+    assert defaults_for("random", world) == {}
+
+
+@pytest.mark.parametrize("kind", ["ppo", "trpo"])
+def test_a_pole_is_balanced_by_an_agent_that_was_told_nothing(kind):
+    world = make_env(CARTPOLE)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    learner = make_learner(kind, Task(world, 0), {})
+    list(learner.learn(Budget(50_000)))
+    torch.set_num_threads(threads)
+    env, agent, total = SeatEnv(world, 10, 1, restart=False), learner.agent, np.zeros(10)
+    while len(env.live):
+        actions = np.zeros(10, np.int64)
+        actions[env.live] = agent.act(env.positions(env.live))
+        env.step(actions)
+        total += env.reward
+    assert total.mean() >= 475  # of 500; chance brings 22
