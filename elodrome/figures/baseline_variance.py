@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from elodrome.agents.ops.returns import discounted_returns
+from elodrome.agents.parts.exact import Decisions, softmax
 from elodrome.agents.tabular import dynamic_programming as dp
-from elodrome.envs.enumeration import Tables, enumerate_world
+from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Reals, Words
-from elodrome.figures._episodes import evaluate, play
+from elodrome.figures._episodes import play
 from elodrome.figures.figure import Curve, Figure, Tick, game
 from elodrome.seeding import derive, generator
 
@@ -22,27 +23,17 @@ BETAS = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 NAMES = ("none", "mean return", "V(s)", "least variance")
 
 
-def softmax_policy(tables: Tables, scores: Reals) -> Reals:
-    """pi [S, A] from scores [S, A] of the legal actions."""
-    scores = np.where(tables.legal > 0, scores, -np.inf)
-    with np.errstate(invalid="ignore"):
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    weights = np.where(tables.legal > 0, weights, 0.0)
-    policy: Reals = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    return policy
-
-
 def compute(quick: bool, seed: int, tick: Tick) -> Figure:
     """10 groups of 1,000 episodes (quick: 200) a point."""
     world = game("gridworld:max_steps=100")
     tables, count, betas = enumerate_world(world), 200 if quick else 1000, BETAS[::3] if quick else BETAS
-    q = dp.value_iteration(tables, DISCOUNT)[0]
+    process, q = Decisions.of(tables, DISCOUNT), dp.value_iteration(tables, DISCOUNT)[0]
     found = np.zeros((len(NAMES), GROUPS, len(betas)))
     for at, beta in enumerate(betas):
-        policy = softmax_policy(tables, beta * np.where(q > -np.inf, q, 0.0))
+        policy = softmax(beta * np.where(q > -np.inf, q, 0.0), process.legal)
         for group in range(GROUPS):
             rng = generator(derive(seed, "baselines", at, group), "episodes")
-            found[:, group, at] = variances(tables, policy, count, rng)
+            found[:, group, at] = variances(process, policy, count, rng)
         tick(at + 1, len(betas))
     curves = [Curve.of(f"baseline: {name}", betas, found[i]) for i, name in enumerate(NAMES)]
     means = found.mean(axis=1)
@@ -55,14 +46,12 @@ def compute(quick: bool, seed: int, tick: Tick) -> Figure:
     )
 
 
-def variances(tables: Tables, policy: Reals, count: int, rng: np.random.Generator) -> Reals:
+def variances(process: Decisions, policy: Reals, count: int, rng: np.random.Generator) -> Reals:
     """The total variance [4] of the gradient of one episode, for each baseline, from ``count`` episodes."""
-    played = play(tables, policy, count, STEPS, rng)
-    live = played.live
-    continues = np.concatenate([live[1:], 0.0 * live[:1]])
-    rest = np.zeros(live.shape)
-    returns = discounted_returns(played.reward, DISCOUNT * continues, rest, continues) * live
-    value, _ = evaluate(tables, policy, DISCOUNT)
+    played = play(process, policy, count, STEPS, rng)
+    live, continues = played.live, played.continues
+    returns = discounted_returns(played.reward, DISCOUNT * continues, np.zeros(live.shape), continues) * live
+    value = process.value(policy)
     chosen = policy[played.state, played.action]
     square = (1 - 2 * chosen + (policy**2).sum(axis=1)[played.state]) * live
     weight = np.bincount(played.state.ravel(), square.ravel(), len(policy))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from elodrome.agents.ops.returns import gae
+from elodrome.agents.parts.exact import Decisions
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.envs.enumeration import enumerate_world
-from elodrome.figures._episodes import evaluate, play
+from elodrome.figures._episodes import play
 from elodrome.figures.figure import Curve, Figure, Tick, game
 from elodrome.seeding import derive, generator
 
@@ -25,7 +26,9 @@ def compute(quick: bool, seed: int, tick: Tick) -> Figure:
     world = game("random_walk")
     tables, critics = enumerate_world(world), 10 if quick else 50
     policy = dp.uniform_policy(tables)
-    value, q = evaluate(tables, policy, DISCOUNT)
+    process = Decisions.of(tables, DISCOUNT)
+    value = process.value(policy)
+    q = process.action_value(value)
     curves, remarks = [], []
     for done, wrong in enumerate(WRONG, 1):
         errors = np.zeros((critics, len(LAMBDAS)))
@@ -33,8 +36,8 @@ def compute(quick: bool, seed: int, tick: Tick) -> Figure:
             rng = generator(derive(seed, "critic", done, k), "episodes")
             live = tables.seats >= 0
             critic = np.where(live, value + wrong * rng.normal(size=len(value)), 0.0)
-            played = play(tables, policy, 200, STEPS, rng)
-            continues = np.concatenate([played.live[1:], 0.0 * played.live[:1]])
+            played = play(process, policy, 200, STEPS, rng)
+            continues = played.continues
             after = np.concatenate([critic[played.state[1:]], np.zeros((1, 200))]) * continues
             before = critic[played.state] * played.live
             exact = q[played.state[0], played.action[0]] - value[played.state[0]]

@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from elodrome.agents.parts.exact import Decisions, softmax
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Reals
-from elodrome.figures._episodes import transition
-from elodrome.figures.baseline_variance import softmax_policy
 from elodrome.figures.figure import Curve, Figure, Tick, game
 
 LENGTHS = (1, 2, 4, 8, 16)
@@ -24,11 +23,11 @@ def compute(quick: bool, seed: int, tick: Tick) -> Figure:
     """Exact; nothing is drawn."""
     world = game("gridworld")
     tables = enumerate_world(world)
-    q = dp.value_iteration(tables, 0.95)[0]
+    process, q = Decisions.of(tables), dp.value_iteration(tables, 0.95)[0]
     behaviour, found, distance = dp.uniform_policy(tables), np.zeros((len(LENGTHS), len(BETAS))), np.zeros(len(BETAS))
     for at, beta in enumerate(BETAS):
-        policy = softmax_policy(tables, beta * np.where(q > -np.inf, q, 0.0))
-        found[:, at] = weight_variance(transition(tables)[0], policy, behaviour, tables.seats >= 0)[:, tables.starts[0]]
+        policy = softmax(beta * np.where(q > -np.inf, q, 0.0), process.legal)
+        found[:, at] = weight_variance(process.transition, policy, behaviour, tables.seats >= 0)[:, tables.starts[0]]
         with np.errstate(divide="ignore", invalid="ignore"):
             kl = np.where(policy > 0, policy * np.log(policy / behaviour), 0.0).sum(axis=1)
         distance[at] = kl[tables.seats >= 0].mean()

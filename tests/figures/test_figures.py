@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from elodrome import make_env
+from elodrome.agents.parts.exact import Decisions, softmax
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.cli import app
 from elodrome.envs.enumeration import enumerate_world
@@ -16,7 +17,6 @@ from elodrome.envs.game import Game
 from elodrome.errors import UserError
 from elodrome.figures import _episodes as episodes
 from elodrome.figures import importance_weights
-from elodrome.figures.baseline_variance import softmax_policy
 from elodrome.figures.figure import Curve, Figure, compute, figures, picture, table
 from elodrome.seeding import generator
 
@@ -111,27 +111,17 @@ def test_the_variance_of_weights_by_sampling() -> None:
     world = make_env("gridworld")
     assert isinstance(world, Game)
     tables = enumerate_world(world)
-    q = dp.value_iteration(tables, 0.95)[0]
-    policy = softmax_policy(tables, 0.3 * np.where(q > -np.inf, q, 0.0))
+    process, q = Decisions.of(tables), dp.value_iteration(tables, 0.95)[0]
+    policy = softmax(0.3 * np.where(q > -np.inf, q, 0.0), process.legal)
     behaviour = dp.uniform_policy(tables)
-    p = episodes.transition(tables)[0]
-    exact = importance_weights.weight_variance(p, policy, behaviour, tables.seats >= 0)[:, tables.starts[0]]
-    played = episodes.play(tables, behaviour, 40_000, 4, generator(0, "weights"))
+    everywhere = importance_weights.weight_variance(process.transition, policy, behaviour, tables.seats >= 0)
+    exact = everywhere[:, tables.starts[0]]
+    played = episodes.play(process, behaviour, 40_000, 4, generator(0, "weights"))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(played.live > 0, (policy / behaviour)[played.state, played.action], 1.0)
     for number, length in enumerate((1, 2, 4)):
         square = (ratio[:length].prod(axis=0) - 1.0) ** 2
         assert abs(square.mean() - exact[number]) < 4 * square.std() / 200 + 1e-9
-
-
-def test_values_by_linear_equations() -> None:
-    """The uniform policy on Sutton & Barto's 5 x 5 grid (figure 3.2), its top row."""
-    world = make_env("gridworld:map=sutton_barto_5x5")
-    assert isinstance(world, Game)
-    tables = enumerate_world(world)
-    value, q = episodes.evaluate(tables, dp.uniform_policy(tables), 0.9)
-    assert value == pytest.approx(dp.policy_evaluation(tables, dp.uniform_policy(tables), 0.9), abs=1e-6)
-    assert (dp.uniform_policy(tables) * q).sum(axis=1) == pytest.approx(value, abs=1e-9)
 
 
 def test_commands(tmp_path: Any) -> None:
