@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from elodrome import make_env, plugins
-from elodrome.agents import registry
+from elodrome.agents import specs
 from elodrome.envs import registry as env_registry
 from elodrome.errors import BrokenAgent, UserError
 from elodrome.plugins import Plugin
@@ -88,7 +88,7 @@ def _forget_scans():
 @pytest.mark.parametrize("name", ["../evil", "Öl", "a b", "", "UPPER", "name\u200b", "a/b"])
 def test_an_odd_name_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     _point(monkeypatch, "elodrome.agents", (name, "json:loads"))
-    found, problems = registry.kinds()
+    found, problems = specs.kinds()
     assert name not in found
     assert "lower-case letters" in problems[ascii(name)]
 
@@ -101,7 +101,7 @@ def test_a_taken_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ("twin", "elodrome.agents.random:Random"),
         ("twin", "json:dumps"),
     )
-    found, problems = registry.kinds()
+    found, problems = specs.kinds()
     assert found["random"].origin == "elodrome"
     assert "taken by elodrome's own agent" in problems["random"]
     assert "taken by" in problems["twin"]
@@ -111,12 +111,12 @@ def test_a_taken_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_plugin_that_does_not_import_is_named_and_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     _point(monkeypatch, "elodrome.agents", ("lost", "no_such_module:Agent"), ("json_loads", "json:loads"))
-    found, problems = registry.kinds()
+    found, problems = specs.kinds()
     assert "random" in found
     assert "No module named 'no_such_module'" in problems["lost"]
     assert "not a subclass" in problems["json_loads"]
     with pytest.raises(BrokenAgent, match=r"lost.*no_such_module"):
-        registry.find_kind("lost")
+        specs.find_kind("lost")
     _point(monkeypatch, "elodrome.envs", ("lost", "no_such_module:world"))
     assert "no_such_module" in env_registry.entries()[1]["lost"]
 
@@ -130,23 +130,23 @@ def test_a_plugin_without_a_method_is_refused_by_name(tmp_path: Path) -> None:
         "    def learn(self, budget): yield\n"
     )
     with pytest.raises(BrokenAgent, match=r"Lazy lacks choose \(or act\)"):
-        registry.parse_spec(f"{file}:Lazy")
+        specs.parse_spec(f"{file}:Lazy")
     with pytest.raises(BrokenAgent, match="Half lacks agent, restore, resume, snapshot, weights"):
-        registry.parse_spec(f"{file}:Half")
+        specs.parse_spec(f"{file}:Half")
 
 
 def test_a_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("import no_such_module\n")
     with pytest.raises(BrokenAgent, match=r"missing\.py: no such file"):
-        registry.parse_spec(f"{tmp_path}/missing.py:Agent")
+        specs.parse_spec(f"{tmp_path}/missing.py:Agent")
     with pytest.raises(BrokenAgent, match=r"broken\.py does not import: ModuleNotFoundError"):
-        registry.parse_spec(f"{broken}:Agent")
+        specs.parse_spec(f"{broken}:Agent")
 
 
 def test_a_class_that_is_misspelt_is_answered_with_the_nearest() -> None:
     with pytest.raises(BrokenAgent, match="did you mean 'Careful'"):
-        registry.parse_spec(f"{EXAMPLES}/plugin_agent/careful_agents/careful.py:Carefull")
+        specs.parse_spec(f"{EXAMPLES}/plugin_agent/careful_agents/careful.py:Carefull")
 
 
 def test_a_world_from_a_file_plays() -> None:
