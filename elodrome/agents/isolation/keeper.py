@@ -192,7 +192,8 @@ class Cell:
 
     def _where(self) -> str:
         """The line of its own at which it hangs."""
-        self.dump.truncate(0)
+        self.dump.seek(0)  # the place is the cell's as well: nobody else may move it while the cell writes
+        self.dump.truncate()
         self.program.tell_where()
         until = time.monotonic() + WORDS
         while not (place := self._dumped()) and time.monotonic() < until:
@@ -211,8 +212,7 @@ class Cell:
 
     def _dumped(self) -> str:
         """`` (FILE, line N, in NAME)``: its last dump's innermost frame that is not ours or Python's; or nothing."""
-        self.dump.seek(0)
-        frames = _FRAME.finditer(self.dump.read(TAIL).decode("utf-8", "replace"))
+        frames = _FRAME.finditer(os.pread(self.dump.fileno(), TAIL, 0).decode("utf-8", "replace"))
         theirs = (f for f in frames if not f["file"].startswith((_HOME, sys.prefix, sys.base_prefix, "<")))
         return next((f" ({Path(f['file']).name}, line {f['line']}, in {f['name']})" for f in theirs), "")
 
