@@ -1,6 +1,6 @@
 """How much to explore, and when to stop: schedules of epsilon for Q-learning on the cliff (notes 2.5.4, eq. 2.62).
 
-The return of the learned greedy policy is -13 soon with any of them; what differs is the price while learning.
+The returns are those while learning, exploration included: what it costs, and how soon it is over.
 """
 
 from __future__ import annotations

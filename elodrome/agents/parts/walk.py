@@ -295,6 +295,23 @@ def close(model: Any, walk: Any) -> bool:
     return walk.clock[EPISODES] < walk.finished.shape[0] and not model.told[STOP]
 
 
+@helper(types.void(WALK, I8, I8))
+def write(walk: Any, p: int, at: int) -> None:
+    """Put seat p's last decision, what it brought and its discount into slot ``at`` of its trail."""
+    walk.trail[p, at] = walk.held[p, 0] * walk.q.shape[1] + walk.held[p, 1]
+    walk.gains[p, at], walk.fades[p, at] = walk.sums[p, 0], walk.sums[p, 1]
+    walk.counts[p] += 1
+
+
+@helper(types.void(WALK, I8))
+def wipe(walk: Any, p: int) -> None:
+    """Empty seat p's trail, and what the second table holds of its cells."""
+    for k in range(walk.counts[p]):
+        cell = walk.trail[p, k]
+        walk.second[cell // walk.q.shape[1], cell % walk.q.shape[1]] = 0.0
+    walk.counts[p] = 0
+
+
 @helper(types.boolean(WALK))
 def room(walk: Any) -> bool:
     """Whether the trail has room for one more decision of every seat."""

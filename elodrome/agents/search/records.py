@@ -46,6 +46,9 @@ STEP = np.dtype([("edge", "i4"), ("node", "i4")], align=True)  # of a path: an e
 LEAF = np.dtype([(name, "i8") for name in ("game", "node", "above", "taken")], align=True)
 
 
+I4_ROWS = types.Array(types.int32, 2, "C")
+
+
 def _records(dtype: Any, dimensions: int) -> Any:
     return types.Array(from_dtype(dtype), dimensions, "C")
 

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, types
 
-from elodrome.agents.search.records import ALPHA, C_SCALE, C_VISIT, EDGES, NODE, NODES, NOISE, TIE, TREE
+from elodrome.agents.search.records import ALPHA, C_SCALE, C_VISIT, EDGES, I4_ROWS, NODE, NODES, NOISE, TIE, TREE
 from elodrome.envs.engine import GOLDEN, REAL_ROWS, STREAMS, U8, below, mix, unit
 from elodrome.envs.game import compiled
 from elodrome.envs.intrinsics import row
 from elodrome.envs.signatures import FLOATS, I8, REALS, WORDS
 
 F8 = types.float64
-I4_ROWS = types.Array(types.int32, 2, "C")
 
 
 @compiled(F8(EDGES, I8, I8, F8), _nrt=False)

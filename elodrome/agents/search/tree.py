@@ -25,6 +25,7 @@ from elodrome.agents.search.records import (
     ENDGAME,
     FPU,
     GAMES,
+    I4_ROWS,
     LEAVES,
     NODES,
     PATH,
@@ -43,7 +44,6 @@ from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, FLOATS, I8, MAX_STEPS, REALS, WORDS, WORLD
 
 F8 = types.float64
-I4_ROWS = types.Array(types.int32, 2, "C")
 # Rewards of all seats; and to solve endgames: states and legal actions by ply, positions left to look at.
 SCRATCH = types.Tuple((REALS, ROWS, MASKS, WORDS))
 
@@ -64,8 +64,8 @@ def puct(
     """The edge of the largest Q + c P sqrt(N(s)) / (1 + N(s, a)) (notes 4.5.2), returns scaled to [0, 1].
 
     bonus: c sqrt(N(s)). share [.]: 1 / (1 + n). parent: mean return of the mover at the node; an action that was never
-    tried is expected to return that, less ``fpu`` (first-play urgency). Proven edges are passed over: nothing more can
-    be learned there.
+    tried is expected to return that, less ``fpu`` (first-play urgency). Proven edges, if there are ``some``, are passed
+    over: nothing more can be learned there.
     """
     unseen = (parent - low) * scale - fpu
     best, chosen = -np.inf, first
@@ -127,7 +127,6 @@ def back_up(
             if sure:
                 node.proven = 1
                 node.value = mine * node.sure
-        # No node is worth less to its mover than what is proven there.
         added = mine * max(mine * node.value, node.sure) * (visits + 1) - worth * visits
     game.low, game.high = low, high
 
@@ -147,8 +146,8 @@ def descend(
 ) -> int:
     """Walk every tree to the next position that must be evaluated; how many there are, k.
 
-    roots [B, W], plies [B]. numbers: see SIMULATIONS above. share [n]: 1 / (1 + n). schedule [m, simulations]: visits
-    wanted at each simulation when m actions are considered; [0, 0] for PUCT at the root.
+    roots [B, W], plies [B]. numbers: see ``records.SIMULATIONS``. share [n]: 1 / (1 + n). schedule [m, t]: see
+    ``gumbel_root``; [0, 0] for PUCT at the root.
     latent: the tree stands on a learned model and no world is stepped: every action is legal below the root.
     """
     header, _template = world

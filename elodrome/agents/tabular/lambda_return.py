@@ -11,7 +11,21 @@ from typing import Any
 from numba import types
 
 from elodrome.agents.ops.td import td_error, td_target
-from elodrome.agents.parts.walk import LAST, WALK, alpha_at, begin, choose, close, count, due, helper, loop, room, take
+from elodrome.agents.parts.walk import (
+    LAST,
+    WALK,
+    alpha_at,
+    begin,
+    choose,
+    close,
+    count,
+    due,
+    helper,
+    loop,
+    room,
+    take,
+    wipe,
+)
 from elodrome.agents.tabular.monte_carlo_control import note
 from elodrome.agents.tabular.td_lambda import TDLambda
 from elodrome.envs.signatures import I8
@@ -36,8 +50,7 @@ def learn_lambda_returns(walk: Any, p: int, value: float) -> None:
         i = walk.trail[p, k]
         count(walk, i, 0)
         walk.q[i, 0] += alpha_at(walk, i, 0) * walk.gains[p, k]
-        walk.second[i, 0] = 0.0
-    walk.counts[p] = 0
+    wipe(walk, p)
 
 
 @loop

@@ -26,6 +26,8 @@ from elodrome.agents.parts.walk import (
     loop,
     room,
     take,
+    wipe,
+    write,
 )
 from elodrome.envs.signatures import I8
 
@@ -40,11 +42,8 @@ ABOUT = {
 @helper(types.void(WALK, I8))
 def note(walk: Any, p: int) -> None:
     """Add seat p's last decision, what it brought and its discount to the episode."""
-    at = walk.counts[p]
+    write(walk, p, walk.counts[p])
     i, a = walk.held[p, 0], walk.held[p, 1]
-    walk.trail[p, at] = i * walk.q.shape[1] + a
-    walk.gains[p, at], walk.fades[p, at] = walk.sums[p, 0], walk.sums[p, 1]
-    walk.counts[p] += 1
     if walk.second[i, a] == 0.0:
         walk.second[i, a] = walk.counts[p]  # the first visit in this episode, counted from 1
 
@@ -59,10 +58,7 @@ def learn_returns(walk: Any, p: int, value: float) -> None:
         if not walk.once or walk.second[i, a] == k + 1:
             count(walk, i, a)
             walk.q[i, a] = td_update(walk.q[i, a], value, alpha_at(walk, i, a))
-    for k in range(walk.counts[p]):
-        cell = walk.trail[p, k]
-        walk.second[cell // walk.q.shape[1], cell % walk.q.shape[1]] = 0.0
-    walk.counts[p] = 0
+    wipe(walk, p)
 
 
 @loop

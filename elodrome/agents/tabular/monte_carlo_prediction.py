@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from elodrome.agents.parts.tabular import Details
-from elodrome.agents.tabular.monte_carlo_control import monte_carlo
+from elodrome.agents.tabular.monte_carlo_control import MonteCarloControl
 from elodrome.agents.tabular.prediction import Prediction, PredictionConfig
 
 ABOUT = {
@@ -28,9 +27,5 @@ class MonteCarloPredictionConfig(PredictionConfig):
 class MonteCarloPrediction(Prediction):
     """Monte Carlo prediction; settings: ``MonteCarloPredictionConfig``."""
 
-    loop = staticmethod(monte_carlo)
+    control = MonteCarloControl
     config_class = MonteCarloPredictionConfig
-
-    @classmethod
-    def details(cls, config: Any) -> Details:
-        return Details(once=config.first, second="marks", trail=-1)

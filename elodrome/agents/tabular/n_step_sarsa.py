@@ -24,6 +24,7 @@ from elodrome.agents.parts.walk import (
     helper,
     loop,
     take,
+    write,
 )
 from elodrome.envs.signatures import I8
 
@@ -33,15 +34,6 @@ ABOUT = {
     "summary": "SARSA with n-step returns; in games by self-play",
     "needs": ("few",),
 }
-
-
-@helper(types.void(WALK, I8))
-def remember(walk: Any, p: int) -> None:
-    """Put seat p's last decision, what it brought and its discount into a ring of the last n."""
-    at = walk.counts[p] % walk.span
-    walk.trail[p, at] = walk.held[p, 0] * walk.q.shape[1] + walk.held[p, 1]
-    walk.gains[p, at], walk.fades[p, at] = walk.sums[p, 0], walk.sums[p, 1]
-    walk.counts[p] += 1
 
 
 @helper(types.void(WALK, I8, I8, types.float64))
@@ -70,7 +62,7 @@ def n_step_sarsa(model: Any, walk: Any, steps: int) -> None:
             walk.clock[CHOSEN] = choose(walk, ahead)
         for p in range(walk.held.shape[0]):
             if due(walk, p):
-                remember(walk, p)
+                write(walk, p, walk.counts[p] % walk.span)  # a ring of the last n
                 value = walk.q[ahead, column(walk, walk.clock[CHOSEN])] if ahead >= 0 else 0.0
                 oldest = walk.counts[p] - walk.span
                 newest = walk.counts[p] - 1 if walk.clock[LAST] else oldest

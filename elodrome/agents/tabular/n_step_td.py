@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from elodrome.agents.parts.tabular import Details
-from elodrome.agents.tabular.n_step_sarsa import n_step_sarsa
+from elodrome.agents.tabular.n_step_sarsa import NStepSarsa
 from elodrome.agents.tabular.prediction import Prediction, PredictionConfig
 
 ABOUT = {
@@ -27,9 +24,5 @@ class NStepTDConfig(PredictionConfig):
 class NStepTD(Prediction):
     """n-step TD prediction; settings: ``NStepTDConfig``."""
 
-    loop = staticmethod(n_step_sarsa)
+    control = NStepSarsa
     config_class = NStepTDConfig
-
-    @classmethod
-    def details(cls, config: Any) -> Details:
-        return Details(span=config.n, trail=config.n)

@@ -16,7 +16,7 @@ from pydantic import Field
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
 from elodrome.agents.parts.met import Met
 from elodrome.agents.parts.saved import expect
-from elodrome.agents.parts.tabular import Policy, RateConfig, Run, TabularLearner, restored
+from elodrome.agents.parts.tabular import Details, Policy, RateConfig, Run, TabularLearner, restored
 from elodrome.agents.registry import make_agent
 from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.envs.index import RowIndex
@@ -91,9 +91,19 @@ class FixedPolicy(Agent):
 
 
 class Prediction(TabularLearner):
-    """A learner of what a policy is worth. Settings: ``PredictionConfig``."""
+    """A learner of what a policy is worth, by the loop of ``control``. Settings: ``PredictionConfig``."""
 
     config_class: ClassVar[type[Config]] = PredictionConfig
+    control: ClassVar[type[TabularLearner]]
+
+    @classmethod
+    def loop(cls, model: Any, walk: Any, steps: int) -> None:
+        """That of the sibling in control."""
+        cls.control.loop(model, walk, steps)
+
+    @classmethod
+    def details(cls, config: Any) -> Details:
+        return cls.control.details(config)
 
     @classmethod
     def fresh(cls, states: InformationStates | Met, config: Any, seed: int) -> Run:

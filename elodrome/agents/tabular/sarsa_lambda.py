@@ -28,6 +28,7 @@ from elodrome.agents.parts.walk import (
     loop,
     room,
     take,
+    wipe,
 )
 from elodrome.envs.intrinsics import row
 from elodrome.envs.signatures import I8
@@ -73,10 +74,7 @@ def spread(walk: Any, p: int, delta: float, decay: float) -> None:
 def forget(walk: Any) -> None:
     """No decision is eligible any more."""
     for p in range(walk.counts.size):
-        for k in range(walk.counts[p]):
-            cell = walk.trail[p, k]
-            walk.second[cell // walk.q.shape[1], cell % walk.q.shape[1]] = 0.0
-        walk.counts[p] = 0
+        wipe(walk, p)
 
 
 @loop

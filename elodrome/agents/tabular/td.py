@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elodrome.agents.tabular.prediction import Prediction
-from elodrome.agents.tabular.sarsa import sarsa
+from elodrome.agents.tabular.sarsa import Sarsa
 
 ABOUT = {
     "cls": "TD",
@@ -16,4 +16,4 @@ ABOUT = {
 class TD(Prediction):
     """TD(0) prediction; settings: ``PredictionConfig``."""
 
-    loop = staticmethod(sarsa)
+    control = Sarsa

@@ -5,13 +5,10 @@ SARSA(lambda) with a given policy. Values move at every step; ``lambda_return`` 
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from elodrome.agents.parts.tabular import Details
 from elodrome.agents.tabular.prediction import Prediction, PredictionConfig
-from elodrome.agents.tabular.sarsa_lambda import sarsa_lambda
+from elodrome.agents.tabular.sarsa_lambda import SarsaLambda
 
 ABOUT = {
     "cls": "TDLambda",
@@ -32,9 +29,5 @@ class TDLambdaConfig(PredictionConfig):
 class TDLambda(Prediction):
     """TD(lambda) prediction; settings: ``TDLambdaConfig``."""
 
-    loop = staticmethod(sarsa_lambda)
+    control = SarsaLambda
     config_class = TDLambdaConfig
-
-    @classmethod
-    def details(cls, config: Any) -> Details:
-        return Details(lambda_=config.lam, once=config.replacing, second="marks", trail=-1)

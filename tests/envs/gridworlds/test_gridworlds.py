@@ -26,6 +26,30 @@ def one_step(world: Any, cell: int, action: int, outcome: int = 0) -> tuple[int,
     return int(seen.argmax()), float(rewards[0]), world.player(row) < 0
 
 
+@pytest.mark.parametrize("actions", [2, 10])
+def test_two_doors_are_worth_what_sutton_and_barto_say(actions: int) -> None:
+    """Example 6.7: the room costs 0.1 in the mean, with a standard deviation of 1, and outside nothing happens."""
+    tables = enumerate_world(make_env(f"doors:actions={actions}"))
+    places = tables.states[:, 0]
+    start, room = int(tables.starts[0]), int(np.flatnonzero(places == 1)[0])
+    assert tables.legal[start].tolist() == [1, 1] + [0] * (actions - 2)
+    assert tables.legal[room].all()
+    p, r = tables.dense()
+    assert r[room] == pytest.approx(-0.1)
+    assert r[start, :2] == pytest.approx(0.0)
+    assert p[start, 0, room] == 1
+    assert places[p[start, 1].argmax()] == 2
+    at = room * actions
+    paid = tables.reward[tables.offsets[at] : tables.offsets[at + 1], 0]
+    assert paid.std() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("actions", ["1", "1001", "two", "[2]", "2.5", "true"])
+def test_doors_of_no_sense_are_refused(actions: str) -> None:
+    with pytest.raises(UserError, match="a whole number from 2 to 1000"):
+        make_env(f"doors:actions={actions}")
+
+
 def test_cliff_walking_is_gymnasiums() -> None:
     """All 37 states in which one can stand, all actions (Gymnasium lists the cliff and the goal as well)."""
     world = make_env("cliff_walking")
