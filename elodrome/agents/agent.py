@@ -39,7 +39,8 @@ class About(BaseModel):
     cls: the class's name. chapter: of the notes. players: seats of worlds that it can play (least, most).
     needs: of the world: "state" (rules and state rows of ours), "enumerable" (all states fit in tables), "few" (so do
     all things seen), "zero_sum", "perfect" (information), "deterministic", "tokens" (a token MDP), "text" (a world that
-    text policies can read). worlds: the only ones it plays, by name; none: all that have what it needs. fallible:
+    text policies can read). actions: what it chooses, "discrete" (one of a few) or "continuous" (an array of real
+    numbers), or either. worlds: the only ones it plays, by name; none: all that have what it needs. fallible:
     answers may be no legal action (what a text policy says is parsed) and lose the game then. command: what stands
     behind the colon of its spec is a command line (another program plays). presets (of our own kinds): kinds of their
     own name that are this one with other settings.
@@ -54,6 +55,7 @@ class About(BaseModel):
         Literal["state", "enumerable", "few", "zero_sum", "perfect", "deterministic", "tokens", "text"], ...
     ] = ()
     worlds: tuple[str, ...] = ()
+    actions: tuple[Literal["discrete", "continuous"], ...] = ("discrete",)
     fallible: bool = False
     command: bool = False
     presets: dict[str, dict[str, Any]] = {}
@@ -61,7 +63,8 @@ class About(BaseModel):
 
 @dataclass(frozen=True)
 class Position:
-    """One decision: what a seat may know. observation and legal are the agent's own copies.
+    """One decision: what a seat may know. observation and legal are the agent's own copies; legal is empty where an
+    action is an array of ``world.action_shape`` from ``world.low`` to ``world.high``.
 
     state is the row of the world's state, only in worlds of ours with perfect information, else None. game numbers
     the game within a match, for agents that remember; ply counts the steps so far.
@@ -168,8 +171,8 @@ class Positions(Sequence[Position]):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an agent thinks of positions: policy float64 [B, A] (rows sum to 1), value float64 [B] for the seat to
-    act, or None where the agent has none."""
+    """What an agent thinks of positions: policy float64 [B, A] (rows sum to 1; [B, 0] where actions are real numbers),
+    value float64 [B] for the seat to act, or None where the agent has none."""
 
     policy: Reals
     value: Reals | None = None
@@ -207,7 +210,7 @@ class Agent:
         return [self.choose(position) for position in positions]
 
     def choose(self, position: Position) -> Any:
-        """One action, an index of ``position.legal``. Draw from ``position.rng`` only."""
+        """One action: an index of ``position.legal``, or an array. Draw from ``position.rng`` only."""
         raise NotImplementedError(f"{type(self).__name__} must define choose(position) or act(positions)")
 
     def evaluate(self, positions: Positions) -> Evaluation | None:

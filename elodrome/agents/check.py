@@ -22,6 +22,7 @@ from elodrome.agents.parts.shared import ProcessGuard, WorldGuard
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent, make_learner
 from elodrome.agents.specs import parse_spec
+from elodrome.envs.actions import kind_of_action, random_actions
 from elodrome.envs.game import World
 from elodrome.errors import BrokenAgent, shown, told
 from elodrome.seeding import streams
@@ -45,11 +46,9 @@ def sample_positions(world: World, count: int, seed: int) -> Positions:
     for row in rows:
         for _ in range(int(rng.integers(0, min(world.max_steps, 12)))):
             one = np.array([row])
-            seats_before = table.seats[row]
-            legal = np.flatnonzero(table.legal(one)[0])
-            if seats_before < 0 or not len(legal):
+            if table.seats[row] < 0:
                 break
-            table.step(one, np.array([rng.choice(legal)]))
+            table.step(one, random_actions(world, table.legal(one), rng))
         if table.seats[row] < 0:
             table.reset(np.array([row]), streams(seed + 1 + int(row), 1))
     rows = rows[table.seats[rows] >= 0]
@@ -191,7 +190,7 @@ def _check_thoughts(agent: Agent, given: Positions, asked: Asked) -> list[str]:
         return [f"evaluate raises {told(error)}"]
     if policy.shape != given.legal.shape:
         findings.append(f"evaluate gives a policy of shape {policy.shape}, not {given.legal.shape}")
-    elif not np.allclose(policy.sum(axis=1), 1, atol=1e-6) or (policy < 0).any():
+    elif policy.shape[1] and (not np.allclose(policy.sum(axis=1), 1, atol=1e-6) or (policy < 0).any()):
         findings.append("evaluate gives a policy whose rows are not probabilities")
     if value is not None and not np.isfinite(value).all():
         findings.append("evaluate gives a value that is not finite")
@@ -349,17 +348,18 @@ def check_agent(spec: str, world: World, *, seed: int = 0, asked: Asked = lambda
 
 def _check_legal(actions: Sequence[Any], given: Positions) -> list[str]:
     for action, legal in zip(actions, given.legal, strict=True):
-        number = answered(action)
-        if isinstance(number, Failure):
-            return [f"act {number}; answer with an int"]
-        if not 0 <= number < len(legal) or not legal[number]:
-            return [f"act answered {number}, which is not legal; choose from position.legal_actions"]
+        world, plain = given.world, answered(action, given.world)
+        if isinstance(plain, Failure):
+            return [f"act {plain}; answer with {kind_of_action(world) if world.continuous else 'an int'}"]
+        if refused := world.refusal(plain, legal):
+            right = "stay within world.low and world.high"
+            return [f"act answered {refused}; {right if world.continuous else 'choose from position.legal_actions'}"]
     return []
 
 
 def _same(a: Sequence[Any], b: Sequence[Any]) -> bool:
     try:
-        return len(a) == len(b) and all(x == y for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
     except Exception:  # answers of a class of its own, which cannot be compared
         return False
 

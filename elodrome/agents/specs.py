@@ -149,6 +149,10 @@ def unfit(about: About, world: World) -> str | None:
     least, most = about.players
     if not least <= world.players <= most:
         return f"plays worlds of {least} to {most} seats, not {world.players}"
+    if world.continuous and "continuous" not in about.actions:
+        return "chooses one of a few actions; here an action is an array of real numbers"
+    if not world.continuous and "discrete" not in about.actions:
+        return "needs actions that are real numbers"
     if about.worlds and world.id.partition(":")[0] not in about.worlds:
         return f"plays only {' and '.join(about.worlds)}"
     for need in about.needs:

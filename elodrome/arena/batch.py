@@ -18,6 +18,7 @@ from elodrome.agents.agent import RESIGN, Agent, Failure, Ints, Positions, ply_s
 from elodrome.agents.parts.answers import answered, failure
 from elodrome.agents.parts.shared import WorldGuard
 from elodrome.arena.record import GameJob, GameRecord, Termination, scores_of
+from elodrome.envs.actions import Action, Actions, as_array, as_plain, blank, uniform
 from elodrome.envs.game import Mask, World
 from elodrome.envs.table import Table
 from elodrome.errors import printable, shown, told
@@ -78,7 +79,7 @@ class _Batch:
         ).reshape(lanes, world.players)
         self.table: Table = world.table(lanes)
         self.returns = np.zeros((lanes, world.players))
-        self.moves: list[list[int]] = [[] for _ in range(lanes)]
+        self.moves: list[list[Action]] = [[] for _ in range(lanes)]
         self.acted = np.zeros((lanes, world.players), np.bool_)
         self.failed: dict[int, dict[int, tuple[Termination, str]]] = {}  # lane -> seat -> what went wrong
         self.agent_seeds = np.array([jobs[j].agent_seed & _WORD for j in self.lane_job], np.uint64)
@@ -123,29 +124,29 @@ class _Batch:
         for ply in range(int(wanted.max(initial=0))):
             now = rows[(wanted > ply) & (self.table.seats[rows] >= 0)]
             words = mix64(seeds[now] ^ mix64(np.full(len(now), 0x0BE0 + ply, np.uint64)))
-            self._apply(now, _random_legal(self.table.legal(now), words))
+            self._apply(now, self._random(self.table.legal(now), words))
 
     def _tick(self, live: Ints) -> Ints:
         """Ask every agent once, step all lanes, close what ended; the lanes still going."""
         legal = self.table.legal(live)
         seats = self.table.seats[live].copy()
         movers = self.owner[live, seats]
-        actions = np.full(len(live), -1, np.int64)
+        actions = blank(self.world, len(live))
         going = np.ones(len(live), np.bool_)
         for agent in np.unique(movers):
             asked = np.flatnonzero(movers == agent)
             stand_in = [i for i in asked if int(seats[i]) in self.failed.get(int(live[i]), {})]
             if stand_in:  # a seat that failed is moved at random until the other has shown that it works
                 at = np.array(stand_in)
-                actions[at] = _random_legal(legal[at], self._seeds(live[at], seats[at]))
+                actions[at] = self._random(legal[at], self._seeds(live[at], seats[at]))
                 asked = np.setdiff1d(asked, at)
             if not len(asked):
                 continue
             answers = self._ask(int(agent), live[asked], seats[asked], legal[asked])
             for i, answer in zip(asked, answers, strict=True):
                 lane, seat = int(live[i]), int(seats[i])
-                if isinstance(answer, int):
-                    actions[i] = answer
+                if not isinstance(answer, Failure):
+                    actions[i] = as_array(self.world, [answer])[0]
                     self.acted[lane, seat] = True
                     if lane in self.failed:
                         going[i] = False
@@ -158,7 +159,7 @@ class _Batch:
                 if self.solo or answer.kind in ("illegal", "resign") or all(self._settled(lane, s) for s in others):
                     going[i] = False
                 else:
-                    actions[i] = _random_legal(legal[i : i + 1], self._seeds(live[i : i + 1], seats[i : i + 1]))[0]
+                    actions[i] = self._random(legal[i : i + 1], self._seeds(live[i : i + 1], seats[i : i + 1]))[0]
         self._apply(live[going], actions[going])
         if self.on_plies:
             self.on_plies(int(going.sum()))
@@ -174,7 +175,7 @@ class _Batch:
     def _seeds(self, lanes: Ints, seats: Ints) -> U64:
         return ply_seeds(self.table, lanes, seats, self.agent_seeds[lanes])
 
-    def _ask(self, agent: int, lanes: Ints, seats: Ints, legal: Mask) -> list[int | Failure]:
+    def _ask(self, agent: int, lanes: Ints, seats: Ints, legal: Mask) -> list[Action | Failure]:
         """The agent's answers for these lanes: legal actions; a Failure where it has none. A batch that raises is
         asked again one by one, so that only the positions that are to blame are lost."""
         if agent in self.unfit:
@@ -200,11 +201,15 @@ class _Batch:
         single = (self._ask(agent, lanes[i : i + 1], seats[i : i + 1], legal[i : i + 1]) for i in range(len(lanes)))
         return [answer for (answer,) in single]
 
-    def _apply(self, lanes: Ints, actions: Ints) -> None:
+    def _random(self, legal: Mask, words: U64) -> Actions:
+        """One legal action per row, chosen by the row's random word."""
+        return uniform(self.world, words) if self.world.continuous else _random_legal(legal, words)
+
+    def _apply(self, lanes: Ints, actions: Actions) -> None:
         if len(lanes):
             self.returns[lanes] += self.table.step(lanes, actions)
             for lane, action in zip(lanes, actions, strict=True):
-                self.moves[lane].append(int(action))
+                self.moves[lane].append(as_plain(action))
 
     def _close(self, lane: int) -> None:
         """A lane has ended; when it was the last of its job, write the record."""
@@ -275,18 +280,15 @@ def _lanes(agent: Agent) -> int | Failure:
     return Failure("crash", f"lanes is {shown(lanes)}, not a number of games from 1")
 
 
-def _checked(answer: Any, legal: Mask, world: World) -> int | Failure:
-    """A legal action as a plain number, or what is wrong with the answer."""
-    action = answered(answer)
+def _checked(answer: Any, legal: Mask, world: World) -> Action | Failure:
+    """A legal action as a plain one, or what is wrong with the answer."""
+    action = answered(answer, world)
     if isinstance(action, Failure):
         return action
     if action == RESIGN and world.kind == "board":
         return Failure("resign", "resigned")
-    if not 0 <= action < len(legal):
-        return Failure("illegal", f"answered {action}, not an action from 0 to {len(legal) - 1}")
-    if not legal[action]:
-        return Failure("illegal", f"answered {world.action_name(action)}, not legal there")
-    return action
+    refused = world.refusal(action, legal)
+    return Failure("illegal", f"answered {refused}") if refused else action
 
 
 def _verdict(returns: list[float], failed: dict[int, tuple[Termination, str]], cut: bool) -> dict[str, Any]:

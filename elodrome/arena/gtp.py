@@ -107,12 +107,12 @@ class GtpServer:
         """The agent's answer for the seat to act: an action or RESIGN."""
         agent_seed = derive(self.seed, "agents", self.games) & _WORD
         (answer,) = self.agent.act(Positions.at(self.table, _ROW, np.array([agent_seed], np.uint64)))
-        action = answered(answer)
+        action = answered(answer, self.world)
         if isinstance(action, Failure):
             raise GtpError(f"{self.spec} {action}" if action.kind == "illegal" else str(action))
-        legal = self.table.legal(_ROW)[0]
-        if action != RESIGN and not (0 <= action < len(legal) and legal[action]):
-            raise GtpError(f"{self.spec} answered {action}, which is not legal")
+        if action != RESIGN and (refused := self.world.refusal(action, self.table.legal(_ROW)[0])):
+            raise GtpError(f"{self.spec} answered {refused}")
+        assert isinstance(action, int)  # Go's actions are numbers
         return action
 
     # The commands
@@ -273,7 +273,7 @@ class GtpServer:
         world = go_world(make_env(record.env))
         plies = int(arguments[1]) - 1 if len(arguments) == 2 else record.plies
         self._seat(world)
-        self._replay([(ply % 2, action) for ply, action in enumerate(record.moves[0][: max(plies, 0)])])
+        self._replay([(ply % 2, action) for ply, action in enumerate(record.numbers()[: max(plies, 0)])])
         self.chosen = self.komi
         return ""
 

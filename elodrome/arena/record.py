@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from elodrome.envs.actions import Action, as_array
 from elodrome.envs.game import World
 from elodrome.envs.table import Table
 from elodrome.errors import IllegalAction, UserError, printable
@@ -38,9 +39,10 @@ class GameJob(BaseModel):
 
 
 class GameRecord(BaseModel):
-    """One finished game. agents: labels by seat. moves: one list of actions, or one per agent in a solo world (the
-    first ``opening`` of each are the random opening). returns and scores by seat: 1 win, 0.5 draw, 0 loss; a void
-    game has no scores. culprit is the seat that failed, reason why it did, or a remark on a game that ended well."""
+    """One finished game. agents: labels by seat. moves: one list of actions (numbers, or rows of real numbers), or one
+    per agent in a solo world (the first ``opening`` of each are the random opening). returns and scores by seat: 1 win,
+    0.5 draw, 0 loss; a void game has no scores. culprit is the seat that failed, reason why it did, or a remark on a
+    game that ended well."""
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -49,7 +51,7 @@ class GameRecord(BaseModel):
     seed: int
     agent_seed: int
     opening: int
-    moves: tuple[tuple[int, ...], ...]
+    moves: tuple[tuple[Action, ...], ...]
     returns: tuple[float, ...]
     scores: tuple[float, ...]
     termination: Termination
@@ -67,6 +69,10 @@ class GameRecord(BaseModel):
         digits = re.search(r"([0-9]{1,18})\Z", self.id)
         return int(digits[1]) if digits else 0
 
+    def numbers(self, stream: int = 0) -> tuple[int, ...]:
+        """The actions of a stream where all are numbers."""
+        return tuple(action for action in self.moves[stream] if isinstance(action, int))
+
     def key(self) -> tuple[object, ...]:
         """Two games with equal keys are duplicates: same agents in the same seats, same moves."""
         return self.agents, self.moves
@@ -83,7 +89,7 @@ def nonsense(record: GameRecord) -> str | None:
         return "no agents"
     if streams not in (1, seats):
         return f"{streams} lists of moves for {seats} agents"
-    if any(not 0 <= action < HUGE for stream in record.moves for action in stream):
+    if not all(_sound(action) for stream in record.moves for action in stream):
         return "a move that is no action"
     if len(record.returns) != seats:
         return f"{len(record.returns)} returns for {seats} agents"
@@ -100,6 +106,13 @@ def nonsense(record: GameRecord) -> str | None:
     if not all(0 <= seed < 2**64 for seed in (record.seed, record.agent_seed)):
         return "a seed that does not have 64 bits"
     return None
+
+
+def _sound(action: Action) -> bool:
+    """Whether it may be an action of some world."""
+    if isinstance(action, tuple):
+        return len(action) > 0 and all(map(math.isfinite, action))
+    return 0 <= action < HUGE
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,7 @@ def scores_of(returns: list[float]) -> tuple[float, ...]:
     )
 
 
-def replay(record: GameRecord, world: World, stream: int = 0) -> Iterator[tuple[Table, int | None]]:
+def replay(record: GameRecord, world: World, stream: int = 0) -> Iterator[tuple[Table, Action | None]]:
     """Play a recorded game again: yields (table with the game in row 0, action about to be played or None at the end).
 
     Raises UserError when the record is not of this world or does not obey its rules.
@@ -141,7 +154,7 @@ def replay(record: GameRecord, world: World, stream: int = 0) -> Iterator[tuple[
     for ply, action in enumerate(record.moves[stream]):
         yield table, action
         try:
-            table.step(row, np.array([action], np.int64))
-        except IllegalAction as error:
+            table.step(row, as_array(world, [action]))
+        except (IllegalAction, TypeError, ValueError) as error:  # of another kind or shape than the world's
             raise UserError(f"game {record.id}, ply {ply + 1}: {error}") from error
     yield table, None

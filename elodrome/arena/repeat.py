@@ -29,7 +29,7 @@ def stray(agent: Agent, record: GameRecord, label: str, world: World) -> int | N
             if not mine or ply < record.opening:
                 continue
             (answer,) = agent.act(Positions.at(table, _ROW, seed))
-            if answered(answer) != action:
+            if answered(answer, world) != action:
                 return ply + 1
     return None
 

@@ -74,7 +74,7 @@ def to_sgf(record: GameRecord, world: World) -> str:
     if record.reason:
         root["C"] = record.reason
     lines = ["(;" + "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())]
-    moves = [f";{'BW'[ply % 2]}[{_point(action, size)}]" for ply, action in enumerate(record.moves[0])]
+    moves = [f";{'BW'[ply % 2]}[{_point(action, size)}]" for ply, action in enumerate(record.numbers())]
     lines += ["".join(moves[start : start + 10]) for start in range(0, len(moves), 10)]
     return "\n".join(lines) + ")\n"
 

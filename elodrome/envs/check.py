@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from elodrome.envs import engine
+from elodrome.envs.actions import as_array, as_plain, box, random_actions
 from elodrome.envs.check_rules import Findings, check_rules, check_symmetries
 from elodrome.envs.game import Game, World, no_playout
 from elodrome.envs.table import BatchEnv, CompiledTable, Table
@@ -98,7 +99,7 @@ def _table(world: World, found: Findings, seed: int) -> None:
     rows, seeds = np.arange(GAMES), streams(seed, GAMES)
     table = world.table(GAMES)
     table.reset(rows, seeds)
-    played: list[list[int]] = [[] for _ in rows]
+    played: list[list[Any]] = [[] for _ in rows]
     trace: list[list[Any]] = [[table.observe(rows)[b].copy()] for b in rows]
     returns = np.zeros((GAMES, world.players))
     for ply in range(min(PLIES, world.max_steps + 1)):
@@ -123,7 +124,8 @@ def _table(world: World, found: Findings, seed: int) -> None:
         alive = np.flatnonzero(seats >= 0)
         over = np.flatnonzero(seats < 0)
         found.need(not masks[over].any(), "table end", "actions are offered after the end; the mask must be 0 there")
-        if not found.need(masks[alive].any(1).all(), "table stuck", "a game that goes on offers no action at all"):
+        offered = world.continuous or bool(masks[alive].any(1).all())
+        if not found.need(offered, "table stuck", "a game that goes on offers no action at all"):
             return
         if not len(alive):
             break
@@ -132,7 +134,7 @@ def _table(world: World, found: Findings, seed: int) -> None:
             break
         if ply == 0:
             _refusals(world, table, masks, found)
-        actions = np.array([rng.choice(np.flatnonzero(masks[b])) for b in alive])
+        actions = random_actions(world, masks[alive], rng)
         rewards = np.asarray(table.step(alive, actions))
         found.need(bool(np.isfinite(rewards).all()), "rewards", f"step gives rewards {rewards}; they must be finite")
         returns[alive] += rewards
@@ -142,7 +144,7 @@ def _table(world: World, found: Findings, seed: int) -> None:
             "terminal_rewards is declared, but a step before the last one pays; drop the claim or pay at the end",
         )
         for i, b in enumerate(alive):
-            played[b].append(int(actions[i]))
+            played[b].append(as_plain(actions[i]))
             if b in ALONE:
                 trace[b] += _after(table, int(b), rewards[i])
     low, high = world.return_range
@@ -162,7 +164,7 @@ def _table(world: World, found: Findings, seed: int) -> None:
         _again(world, played[game], seeds[game : game + 1], trace[game], found)
 
 
-def _again(world: World, actions: list[int], seed: Any, trace: list[Any], found: Findings) -> None:
+def _again(world: World, actions: list[Any], seed: Any, trace: list[Any], found: Findings) -> None:
     """One game alone from its seed and actions."""
     table, row = world.table(1), np.array([0])
     table.reset(row, seed)
@@ -170,7 +172,7 @@ def _again(world: World, actions: list[int], seed: Any, trace: list[Any], found:
     for action in actions:
         if table.seats[0] < 0:
             break
-        rewards = table.step(row, np.array([action]))
+        rewards = table.step(row, as_array(world, [action]))
         told += _after(table, 0, rewards[0])
     same = len(told) == len(trace) and all(np.array_equal(a, b) for a, b in zip(told, trace, strict=True))
     found.need(
@@ -183,7 +185,10 @@ def _again(world: World, actions: list[int], seed: Any, trace: list[Any], found:
 
 def _refusals(world: World, table: Table, masks: Any, found: Findings) -> None:
     """Illegal actions are refused and change nothing."""
-    tries = [(0, -1), (0, world.actions)]
+    tries: list[tuple[int, Any]] = [(0, -1), (0, world.actions)]
+    if world.continuous:
+        low, high = box(world)
+        tries = [(0, high + (high - low)), (0, low * np.nan)]
     tries += [(int(b), int(np.flatnonzero(masks[b] == 0)[0])) for b in range(len(masks)) if not masks[b].all()][:1]
     before = _state(table)
     for b, action in tries:
@@ -191,7 +196,7 @@ def _refusals(world: World, table: Table, masks: Any, found: Findings) -> None:
             continue
         refused = False
         try:
-            table.step(np.array([b]), np.array([action]))
+            table.step(np.array([b]), as_array(world, [action]))
         except IllegalAction:
             refused = True
         found.need(refused, "illegal", f"step accepts the illegal action {action}; raise IllegalAction")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite, prod
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -27,8 +28,9 @@ def _troubles(world: World, kinds: tuple[str, ...], informations: tuple[str, ...
     if world.information not in informations:
         yield f"information must be {' or '.join(informations)}"
     for name in ("players", "actions", "max_steps"):
-        if not _whole(getattr(world, name)):
+        if not _whole(getattr(world, name), 0 if name == "actions" and world.action_shape else 1):
             yield f"{name} must be a whole number from 1 to 2^31"
+    yield from _box_troubles(world)
     if type(world.observation_shape) is not tuple or not all(_whole(n, 0) for n in world.observation_shape):
         yield "observation_shape must be a tuple of whole numbers"
     ends = world.return_range
@@ -42,6 +44,24 @@ def _troubles(world: World, kinds: tuple[str, ...], informations: tuple[str, ...
             yield f"{name} must be a tuple of text"
         if len(words) not in (0, count):
             yield f"{len(words)} {name.replace('_', ' ')} for {count} {name.partition('_')[0]}s"
+
+
+def _box_troubles(world: World) -> Iterator[str]:
+    """Of actions that are arrays of real numbers."""
+    shape = world.action_shape
+    if type(shape) is not tuple or not all(_whole(n) for n in shape):
+        yield "action_shape must be a tuple of whole numbers from 1"
+    if shape and world.actions != 0:
+        yield "actions must be 0 where there is an action_shape"
+    size = prod(shape) if shape else 0
+    for name in ("low", "high"):
+        ends = getattr(world, name)
+        if type(ends) is not tuple or not all(_number(end) and isfinite(end) for end in ends):
+            yield f"{name} must be a tuple of finite numbers"
+        if len(ends) != size:
+            yield f"{name} must have {size} numbers for an action_shape of {shape}, not {len(ends)}"
+    if not all(low < high for low, high in zip(world.low, world.high, strict=True)):
+        yield "low must be below high in every entry"
 
 
 def _whole(value: Any, least: int = 1) -> bool:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from elodrome.envs.actions import Action, refusal
 from elodrome.envs.fields import trouble
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.signatures import CHANCE, LEGAL, OBSERVE, PLAYER, PLAYOUT, RESET, STEP
@@ -147,7 +148,9 @@ class Symmetries:
 class World(ABC):
     """What every environment says of itself, whether compiled here or foreign (an adapter).
 
-    players: P seats. actions: A, the largest number of actions at once. observation_shape: of what one seat sees.
+    players: P seats. actions: A, the largest number of actions at once; 0 where an action is an array of real numbers:
+    then action_shape is its shape, low and high its least and greatest entries (row by row, as many as there are in
+    the array). observation_shape: of what one seat sees.
     max_steps: plies after which a game is truncated. return_range: the least and greatest return of a seat.
     terminal_rewards: nothing is paid before the last step. made_as: the name under which make_env made it, if any.
     real_valued: what is seen are real numbers, hardly ever twice the same.
@@ -155,7 +158,10 @@ class World(ABC):
 
     id: str
     players: int
-    actions: int
+    actions: int = 0
+    action_shape: tuple[int, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
     observation_shape: tuple[int, ...]
     max_steps: int
     information: Information = "perfect"
@@ -206,8 +212,19 @@ class World(ABC):
         """All states and transitions, of a foreign world that tells them; None elsewhere (see ``enumerate_world``)."""
         return None
 
-    def action_name(self, action: int) -> str:
+    @property
+    def continuous(self) -> bool:
+        """Whether an action is an array of real numbers, not one of ``actions``."""
+        return bool(self.action_shape)
+
+    def refusal(self, action: Action, legal: Mask) -> str | None:
+        """Why an action may not be played where ``legal`` [A] may, for people; None where it may."""
+        return refusal(self, action, legal)
+
+    def action_name(self, action: Action) -> str:
         """The name of an action for people."""
+        if isinstance(action, tuple):
+            return f"({', '.join(f'{entry:.4g}' for entry in action)})"
         return self.action_names[action] if self.action_names else str(action)
 
     def seat_name(self, seat: int) -> str:
@@ -263,6 +280,10 @@ class Game(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.continuous:
+            raise UserError(
+                f"world {self.id!r}: compiled rules take actions by number; actions of real numbers need a World"
+            )
         for name in ("reset", "player", "legal", "step", "observe", "chance", "playout"):
             if not hasattr(getattr(self, name), "nopython_signatures"):
                 raise UserError(f"world {self.id!r}: {name} is not a compiled rule; write it under @rule.{name}")

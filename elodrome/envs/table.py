@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.envs import engine
+from elodrome.envs.actions import Action, Actions, kind_of_action
 from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.errors import IllegalAction
 from elodrome.seeding import U64, mix64, streams
@@ -73,8 +74,9 @@ class Table(ABC):
         """Observations float32 [k, *shape] of the seats [k] (by default of those to act), fresh arrays."""
 
     @abstractmethod
-    def step(self, rows: Rows, actions: Rows) -> Reals:
-        """Play one action [k] in each row; rewards float64 [k, P].
+    def step(self, rows: Rows, actions: Actions) -> Reals:
+        """Play one action [k] (float32 [k, *action_shape] where the world's are real numbers) in each row; rewards
+        float64 [k, P].
 
         Raises IllegalAction, with nothing changed, when an action is illegal, out of range, or the game is over.
         """
@@ -95,9 +97,12 @@ class Table(ABC):
         """Go back to a snapshot of a table of the same size."""
         raise NotImplementedError(f"{self.world.id}: games in progress cannot be restored")
 
-    def _refusal(self, row: int, action: int) -> IllegalAction:
+    def _refusal(self, row: int, action: Action) -> IllegalAction:
         if self.seats[row] < 0:
             return IllegalAction(f"{self.world.id}: the game is over; no action can be played")
+        if self.world.continuous:
+            reason = self.world.refusal(action, self.legal(np.array([row]))[0]) or f"{action} is refused"
+            return IllegalAction(f"{self.world.id}: {reason}; {kind_of_action(self.world)} is right")
         names = [self.world.action_name(int(a)) for a in np.flatnonzero(self.legal(np.array([row]))[0])]
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         return IllegalAction(f"{self.world.id}: action {action} is not legal here; legal: {shown}\n{self.draw(row)}")

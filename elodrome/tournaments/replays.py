@@ -65,7 +65,9 @@ def replay_document(record: GameRecord, stream: int, world: World) -> dict[str, 
         by = "random opening" if len(frames) <= record.opening else who
         seat_name = "" if solo else f"{world.seat_name(seat)} "
         caption = f"{len(frames)}. {seat_name}{world.action_name(action)} ({by})"
-        cell = look.cell_of(state[0], action) if look is not None and state is not None else None
+        cell = None
+        if look is not None and state is not None and isinstance(action, int):
+            cell = look.cell_of(state[0], action)
         mark = None if cell is None else [int(x) for x in cell]
     moves = len(record.moves[stream])
     cut = f"; the first {len(frames) - 1} of {moves} moves" if len(frames) <= moves else ""

@@ -1,7 +1,8 @@
 """The process in which an agent lives that is not trusted: loads it, answers batch after batch, until nobody listens.
 
 Answers go into memory that the arena shares (``board``): word 0 counts the positions begun, the words behind it are
-the actions, so that what was answered before an agent hung or died is not lost, and it is known which position it was.
+the actions (one word each; the bits of as many float64 as an array has entries), so that what was answered before an
+agent hung or died is not lost, and it is known which position it was.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from elodrome.agents.isolation.wire import reader, receive, send
 from elodrome.agents.parts.answers import answered
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_agent
+from elodrome.envs.actions import Action
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, UserError, printable, shown, told
@@ -37,6 +39,25 @@ Board = npt.NDArray[np.int64]
 Trouble = tuple[str, str]  # a kind of failure, and the reason
 
 
+def words_of(world: World) -> int:
+    """How many words of the board an answer takes."""
+    return len(world.low) or 1
+
+
+def as_words(action: Action) -> Board:
+    """An action as words, none of them ``UNANSWERED`` (which are the bits of -0.0)."""
+    if isinstance(action, tuple):
+        return (np.array(action, np.float64) + 0.0).view(np.int64)
+    return np.array([action], np.int64)
+
+
+def from_words(words: Board, world: World) -> Any:
+    """The answer that ``as_words`` laid down; None where not all of it is there."""
+    if (words == UNANSWERED).any():
+        return None
+    return words.view(np.float64).reshape(world.action_shape) if world.continuous else int(words[0])
+
+
 class _Cell:
     """An agent and the answers that it owes."""
 
@@ -45,6 +66,7 @@ class _Cell:
         self.one_by_one = type(agent).act is Agent.act
         self.unforgotten: Trouble | None = None  # what its forget raised
         self.process = os.getpid()
+        self.width = words_of(world)
 
     def act(self, positions: Positions) -> dict[str, Trouble]:
         """Answer on the board; what is no action by the position's index."""
@@ -78,10 +100,10 @@ class _Cell:
                 os._exit(1)
 
     def _note(self, i: int, answer: Any) -> tuple[str, Trouble] | None:
-        number = answered(answer)
-        if isinstance(number, Failure):
-            return str(i), (number.kind, number.reason)
-        self.board[1 + i] = number
+        action = answered(answer, self.world)
+        if isinstance(action, Failure):
+            return str(i), (action.kind, action.reason)
+        self.board[1 + i * self.width : 1 + (i + 1) * self.width] = as_words(action)
         return None
 
     def forget(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Failure, Positions
 from elodrome.agents.check import BATCH_MOVES, check_agent
-from elodrome.agents.isolation.cell import SHARED, UNANSWERED
+from elodrome.agents.isolation.cell import SHARED, UNANSWERED, from_words, words_of
 from elodrome.agents.isolation.keeper import Cell, Limits, Printed
 from elodrome.agents.parts.saved import find_saved, read_card
 from elodrome.agents.registry import make_agent
@@ -107,7 +107,12 @@ class Isolated(Agent):
         self._forgotten = True  # nothing to forget yet
         self._printed = Printed(spec)
         self._cell = self._start()
-        self.stateful, self.lanes = self._cell.stateful, min(self._cell.lanes, SHARED - 1)
+        self._words = words_of(world)
+        if self._words >= SHARED:
+            raise UserError(
+                f"{world.id}: actions of more than {SHARED - 1} numbers do not pass into a cell; --no-isolate"
+            )
+        self.stateful, self.lanes = self._cell.stateful, min(self._cell.lanes, (SHARED - 1) // self._words)
         self._width = self.lanes
 
     def act(self, positions: Positions) -> Sequence[Any]:
@@ -186,7 +191,7 @@ class Isolated(Agent):
         order = {"do": "act", "forget": not self._forgotten}
         self._forgotten = True
         moves = 1 if cell.one_by_one else min(count, BATCH_MOVES)
-        cell.board[: count + 1] = UNANSWERED
+        cell.board[: count * self._words + 1] = UNANSWERED
         cell.board[0] = 0
         failure, troubles = None, {}
         try:
@@ -194,14 +199,15 @@ class Isolated(Agent):
             troubles = header.get("troubles", {})
         except Failure as error:
             failure = error
-        words = cell.board[: count + 1].tolist()
-        found: dict[int, Any] = {i: word for i, word in enumerate(words[1:]) if word != UNANSWERED}
+        words = cell.board[: count * self._words + 1].copy()  # a cell may go on writing
+        answers = (from_words(row, self.world) for row in words[1:].reshape(count, self._words))
+        found: dict[int, Any] = {i: answer for i, answer in enumerate(answers) if answer is not None}
         if failure is None:
             for i in range(count):
                 if i not in found:
                     found[i] = _trouble(troubles.get(str(i)))
             return found, None, None
-        begun = words[0] - 1
+        begun = int(words[0]) - 1
         return found, failure, begun if 0 <= begun < count and begun not in found else None
 
 

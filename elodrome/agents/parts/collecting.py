@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Ints
+from elodrome.agents.parts.heads import onto
 from elodrome.agents.parts.vector import SeatEnv
+from elodrome.envs.actions import Actions
 from elodrome.envs.game import Floats, Mask, Reals
 
 Flags = npt.NDArray[np.bool_]
-Sample = Callable[[Floats, Mask, Reals], Ints]  # actions [B] of a policy, from observations, masks and quantiles
+Sample = Callable[[Floats, Mask, Reals], Actions]  # of a policy, from observations, masks and quantiles
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,15 @@ class Rollout:
     """T decisions in each of B games.
 
     observation float32 [T + 1, B, *shape], the last of what is to be decided next; legal bool [T, B, A]; action int64
-    [T, B]; reward float64 [T, B]; terminated and truncated bool [T, B], see ``SeatEnv``. live bool [T, B]: where there
-    was a decision; a game that is over rests, and its entries mean nothing. final float32 [k, *shape]: what was seen
-    where truncation cut off, in the order of ``truncated``. returns, lengths [n]: of the n episodes that ended.
+    [T, B], or float64 [T, B, *action_shape] as drawn, in units of the bounds (``heads.onto``); reward float64 [T, B];
+    terminated and truncated bool [T, B], see ``SeatEnv``. live bool [T, B]: where there was a decision; a game that is
+    over rests, and its entries mean nothing. final float32 [k, *shape]: what was seen where truncation cut off, in the
+    order of ``truncated``. returns, lengths [n]: of the n episodes that ended.
     """
 
     observation: Floats
     legal: Flags
-    action: Ints
+    action: Actions
     reward: Reals
     terminated: Flags
     truncated: Flags
@@ -65,10 +67,12 @@ def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int
     cuts, episodes = [], [np.zeros((2, 0))]
     while len(env.live) and (horizon is None or len(steps) < horizon):
         live, seen, legal = env.live, env.observation, env.legal
-        action, playing = np.zeros(env.size, np.int64), np.zeros(env.size, np.bool_)
+        playing = np.zeros(env.size, np.bool_)
         playing[live] = True
-        action[live] = sample(seen[live], legal[live], rng.random(len(live)))
-        env.step(action)
+        drawn = sample(seen[live], legal[live], rng.random((len(live), *env.world.action_shape)))
+        action = np.zeros((env.size, *drawn.shape[1:]), drawn.dtype)
+        action[live] = drawn
+        env.step(onto(env.world, action))
         steps.append(
             {
                 "observation": seen,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from elodrome.agents.parts.heads import Head, head_of
 from elodrome.agents.parts.kept import kept, put_back
 from elodrome.agents.parts.saved import expect
 from elodrome.envs.game import World
@@ -22,6 +23,7 @@ from elodrome.errors import BrokenAgent, UserError
 
 Arrays = dict[str, npt.NDArray[Any]]
 Torso = Literal["mlp", "conv"]
+START = -0.5  # log std of a fresh policy over real numbers, in units of their bounds
 
 
 def linear(inputs: int, outputs: int, gain: float = 2.0**0.5) -> nn.Linear:
@@ -54,20 +56,38 @@ def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind:
     return nn.Sequential(*layers), size
 
 
+class Actor(nn.Sequential):
+    """From observations to what a policy's head is made of: logits [B, A]; or, where actions are D real numbers, means
+    and logarithms of standard deviations [B, 2 D], the latter the same for all observations."""
+
+    def __init__(self, world: World, torso: nn.Module, features: int) -> None:
+        super().__init__(torso, linear(features, len(world.low) or world.actions, 0.01))
+        self.log_std = nn.Parameter(torch.full((len(world.low),), START)) if world.continuous else None
+
+    def forward(self, observations: Tensor) -> Tensor:
+        outputs: Tensor = super().forward(observations)  # type: ignore[no-untyped-call]
+        return outputs if self.log_std is None else torch.cat([outputs, self.log_std.expand_as(outputs)], -1)
+
+
 class PolicyValueNet(nn.Module):
-    """An actor and a critic with torsos of their own: logits [B, A] and values [B]."""
+    """An actor and a critic with torsos of their own: a policy and values [B]."""
 
     def __init__(self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "mlp") -> None:
         super().__init__()
         actor, features = make_torso(world.observation_shape, hidden, channels, torso)
         critic, _ = make_torso(world.observation_shape, hidden, channels, torso)
-        self.actor = nn.Sequential(actor, linear(features, world.actions, 0.01))
+        self.head = head_of(world)
+        self.actor = Actor(world, actor, features)
         self.critic = nn.Sequential(critic, linear(features, 1, 1.0))
 
-    def logits(self, observations: Tensor) -> Tensor:
-        """Logits [B, A] of all actions, legal or not."""
-        logits: Tensor = self.actor(observations)
-        return logits
+    def outputs(self, observations: Tensor) -> Tensor:
+        """What the head is made of: logits [B, A] of all actions, legal or not, or means and spreads [B, 2 D]."""
+        outputs: Tensor = self.actor(observations)
+        return outputs
+
+    def policy(self, observations: Tensor, legal: Tensor) -> Head:
+        """pi(. | s) for each of B decisions."""
+        return self.head.of(self.outputs(observations), legal)
 
     def value(self, observations: Tensor) -> Tensor:
         """Values [B]."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from elodrome.agents.agent import Ints
 from elodrome.agents.parts.sumtree import SumTree
 from elodrome.agents.parts.vector import SeatEnv
+from elodrome.envs.actions import Actions
 from elodrome.envs.game import Floats, Reals, World
 from elodrome.errors import UserError
 
@@ -34,7 +35,7 @@ def transition_fields(world: World, *, in_bytes: bool = False) -> dict[str, Fiel
     seen = Field(world.observation_shape, np.uint8 if in_bytes else np.float32)
     return {
         "observation": seen,
-        "action": Field((), np.int64),
+        "action": Field(world.action_shape, np.float32 if world.continuous else np.int64),
         "reward": Field((), np.float64),
         "discount": Field((), np.float64),
         "next_observation": seen,
@@ -177,7 +178,7 @@ class NStep:
         self.n, self.gamma = n, gamma
         self._begun: list[Batch] = []  # decisions of the last n - 1 steps, oldest first
 
-    def add(self, observation: Floats, action: Ints, env: SeatEnv) -> list[Batch]:
+    def add(self, observation: Floats, action: Actions, env: SeatEnv) -> list[Batch]:
         """Take in a step that ``env`` has just made with these actions [B]; the transitions that are whole now."""
         size = len(action)
         fresh: Batch = {"observation": observation, "action": action, "open": np.ones(size, np.bool_)}

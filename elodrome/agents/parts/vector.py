@@ -1,6 +1,6 @@
 """The vector environment of learners: many games side by side, the learner in one seat of each.
 
-Any world of discrete actions becomes a decision process of one: opponents move inside it. What a decision earned is
+Any world becomes a decision process of one: opponents move inside it. What a decision earned is
 all that the learner's seat got until its own next turn or the end. ``terminated`` and ``truncated`` stay apart, since
 only the former cuts the bootstrap; what the limit of steps is in which world says ``ops.td.cut_is_end``. Solo worlds
 have no opponents; everything else is the same.
@@ -17,12 +17,13 @@ import numpy.typing as npt
 from elodrome.agents.agent import Ints, Positions
 from elodrome.agents.ops.td import cut_is_end
 from elodrome.agents.parts.saved import under
+from elodrome.envs.actions import Action, Actions, as_array, as_plain, blank
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, mix64
 
 Flags = npt.NDArray[np.bool_]
-Opponent = Callable[[Positions], Sequence[int] | Ints]  # an agent's ``act``, or a learner's own policy
+Opponent = Callable[[Positions], Sequence[int] | Actions]  # an agent's ``act``, or a learner's own policy
 
 
 class SeatEnv:
@@ -61,8 +62,9 @@ class SeatEnv:
         self._games: Ints = np.zeros(size, np.int64)  # how many games each row has started
         self._rival: Ints = np.zeros(size, np.int64)
         self._episode = np.zeros((size, 2))  # return and decisions so far
-        self._moves: list[list[int]] = [[] for _ in range(size)]  # of the game in progress, where it is foreign
+        self._moves: list[list[Action]] = [[] for _ in range(size)]  # of the game in progress, where it is foreign
         self._foreign = self.table.snapshot() is None
+        self._kind = blank(world, 0).dtype
         self.seat: Ints = np.zeros(size, np.int64)
         self.reward: Reals = np.zeros(size)
         self.terminated: Flags = np.zeros(size, np.bool_)
@@ -77,8 +79,9 @@ class SeatEnv:
         self._start(self._rows)
         self._look()
 
-    def step(self, actions: Ints) -> None:
-        """Play one legal action [B] in every live row, then the opponents until the learner's next turn."""
+    def step(self, actions: Actions) -> None:
+        """Play one legal action [B, *action_shape] in every live row, then the opponents until the learner's next
+        turn."""
         live = self.live
         self.reward = np.zeros(self.size)
         self._play(live, actions[live])
@@ -135,17 +138,17 @@ class SeatEnv:
             rows = rows[(seats >= 0) & (seats != self.seat[rows])]
             if not len(rows):
                 return
-            actions = np.zeros(len(rows), np.int64)
+            actions = blank(self.world, len(rows))
             for rival in np.unique(self._rival[rows]):
                 asked = np.flatnonzero(self._rival[rows] == rival)
                 actions[asked] = self._opponents[rival](self.positions(rows[asked]))
             self._play(rows, actions)
 
-    def _play(self, rows: Ints, actions: Ints) -> None:
-        actions = np.ascontiguousarray(actions, np.int64)
+    def _play(self, rows: Ints, actions: Actions) -> None:
+        actions = np.ascontiguousarray(actions, self._kind)
         rewards = self.table.step(rows, actions)
         for row, action in zip(rows, actions, strict=True) if self._foreign else ():
-            self._moves[row].append(int(action))
+            self._moves[row].append(as_plain(action))
         self.reward[rows] += rewards[np.arange(len(rows)), self.seat[rows]]
 
     def _look(self) -> None:
@@ -162,10 +165,11 @@ class SeatEnv:
         rest = {name: getattr(self, f"_{name}").copy() for name in ("games", "rival", "game_seeds", "episode")}
         arrays = {**rest, "seat": self.seat.copy()}
         if games is None:
-            moves = np.full((self.size, max(map(len, self._moves))), -1, np.int64)
-            for row, played in enumerate(self._moves):
-                moves[row, : len(played)] = played
-            return {**arrays, "moves": moves}
+            played = np.array(list(map(len, self._moves)))
+            moves = np.stack([blank(self.world, played.max()) for _ in self._moves])
+            for row, actions in enumerate(self._moves):
+                moves[row, : len(actions)] = as_array(self.world, actions)
+            return {**arrays, "moves": moves, "played": played}
         return {**arrays, **{f"table/{name}": array for name, array in games.items()}}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
@@ -179,8 +183,9 @@ class SeatEnv:
             self.table.restore(games)
         else:
             self.table.reset(self._rows, self._game_seeds)
-            for move in snapshot["moves"].T:
-                rows = np.flatnonzero(move >= 0)
-                self.table.step(rows, move[rows])
-            self._moves = [[int(a) for a in played if a >= 0] for played in snapshot["moves"]]
+            moves, played = snapshot["moves"], snapshot["played"]
+            for ply in range(played.max()):
+                rows = np.flatnonzero(played > ply)
+                self.table.step(rows, moves[rows, ply])
+            self._moves = [[as_plain(a) for a in row[:count]] for row, count in zip(moves, played, strict=True)]
         self._look()

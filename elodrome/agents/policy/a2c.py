@@ -11,11 +11,15 @@ from elodrome.agents.agent import Budget, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.parts.collecting import collect
 from elodrome.agents.parts.deep import annealed, require_finite
-from elodrome.agents.parts.heads import Categorical
 from elodrome.agents.parts.networks import descend
 from elodrome.agents.policy.learner import ActorCriticConfig, PolicyLearner
 
-ABOUT = {"cls": "A2C", "chapter": "3", "summary": "advantage actor-critic; one step per batch of a few decisions"}
+ABOUT = {
+    "cls": "A2C",
+    "chapter": "3",
+    "summary": "advantage actor-critic; one step per batch of a few decisions",
+    "actions": ("discrete", "continuous"),
+}
 
 REPORT_EVERY = 1_000  # decisions, at least
 
@@ -53,7 +57,7 @@ class A2C(PolicyLearner):
                     annealed(self.optimiser, c.rate, self.steps, budget.steps)
                 rollout = collect(self.env, self.sample, self.rng, c.horizon)
                 batch = self.judged(rollout, c.gae_lambda)
-                policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+                policy = self.net.policy(batch["observation"], batch["legal"])
                 policy_loss = pg.policy_gradient_loss(policy.log_prob(batch["action"]), batch["advantage"])  # (3.43)
                 value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["target"])  # (3.44), (3.45)
                 entropy = policy.entropy().mean()

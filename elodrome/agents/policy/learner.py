@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from elodrome.agents.agent import Agent, Evaluation, Ints, Positions, Task
+from elodrome.agents.agent import Agent, Evaluation, Positions, Task
 from elodrome.agents.ops.returns import gae
 from elodrome.agents.parts.collecting import Rollout
 from elodrome.agents.parts.deep import DeepConfig, discount_of, opponents_of, require_finite
-from elodrome.agents.parts.heads import greedy_legal, pick, probabilities, quantiles_of
+from elodrome.agents.parts.heads import onto, probabilities, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
@@ -26,6 +26,7 @@ from elodrome.agents.parts.networks import (
 )
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.vector import SeatEnv
+from elodrome.envs.actions import Actions
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.seeding import derive, generator
 
@@ -61,8 +62,8 @@ def make_net(world: World, config: PolicyConfig) -> PolicyValueNet:
 
 
 class NetworkPolicy(Agent):
-    """A frozen policy network: samples from its softmax, or plays the most probable action, as ``config.greedy``
-    says. Value: the critic's, in the world's own units."""
+    """A frozen policy network: samples from its policy, or plays its most probable action (of real numbers: the means),
+    as ``config.greedy`` says. Value: the critic's, in the world's own units."""
 
     def __init__(self, world: World, config: PolicyConfig, weights: Arrays) -> None:
         super().__init__(world, config)
@@ -72,15 +73,17 @@ class NetworkPolicy(Agent):
         self._scale = float(expect(weights, "scale", ())[()])
         self.greedy = not samples_by_default(world) if config.greedy is None else config.greedy
 
-    def act(self, positions: Positions) -> Ints:
-        logits = self._net.logits(torch.from_numpy(positions.observations.astype(np.float64))).numpy()
+    def act(self, positions: Positions) -> Actions:
+        outputs = self._net.outputs(torch.from_numpy(positions.observations.astype(np.float64))).numpy()
         if self.greedy:
-            return greedy_legal(logits, positions.legal)
-        return pick(probabilities(logits, positions.legal), quantiles_of(positions))
+            return onto(self.world, self._net.head.mode(outputs, positions.legal))
+        return onto(self.world, self._net.head.draw(outputs, positions.legal, quantiles_of(positions)))
 
     def evaluate(self, positions: Positions) -> Evaluation:
         seen = torch.from_numpy(positions.observations.astype(np.float64))
-        policy = probabilities(self._net.logits(seen).numpy(), positions.legal)
+        policy = np.zeros((len(seen), 0))
+        if not self.world.continuous:
+            policy = probabilities(self._net.outputs(seen).numpy(), positions.legal)
         return Evaluation(policy, self._net.value(seen).numpy() * self._scale)
 
 
@@ -138,16 +141,17 @@ class PolicyLearner(KeptLearner):
         rivals = opponents_of(self.world, self.config, self.act)
         return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart)
 
-    def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Ints:
-        """Actions [B] at these quantiles of pi(. | s). Raises Diverged when the network answers with NaN."""
+    def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
+        """Actions [B] at these quantiles of pi(. | s), as the head has them. Raises Diverged when the network answers
+        with NaN."""
         with torch.inference_mode():
-            logits = self.net.logits(self.tensor(observations)).cpu().numpy()
-        require_finite(self.steps, {"logits": float(np.abs(logits).max(initial=0.0))})
-        return pick(probabilities(logits, legal), quantiles)
+            outputs = self.net.outputs(self.tensor(observations)).cpu().numpy()
+        require_finite(self.steps, {"outputs": float(np.abs(outputs).max(initial=0.0))})
+        return self.net.head.draw(outputs, legal, quantiles)
 
-    def act(self, positions: Positions) -> Ints:
+    def act(self, positions: Positions) -> Actions:
         """One sampled action for each position: the opponent in self-play."""
-        return self.sample(positions.observations, positions.legal, quantiles_of(positions))
+        return onto(self.world, self.sample(positions.observations, positions.legal, quantiles_of(positions)))
 
     def tensor(self, array: Any) -> Tensor:
         """An array on the device; reals as float32."""

@@ -14,7 +14,7 @@ from elodrome.agents.agent import Budget, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.parts.collecting import collect
 from elodrome.agents.parts.deep import annealed, require_finite
-from elodrome.agents.parts.heads import Categorical
+from elodrome.agents.parts.heads import Head
 from elodrome.agents.parts.networks import adam, descend
 from elodrome.agents.policy.learner import ActorCriticConfig, PolicyLearner
 
@@ -22,6 +22,7 @@ ABOUT = {
     "cls": "PPO",
     "chapter": "3",
     "summary": "PPO-Clip with GAE; self-play where there are opponents",
+    "actions": ("discrete", "continuous"),
     "presets": {"ppo_kl": {"objective": "kl"}},
 }
 
@@ -61,38 +62,36 @@ class PPO(PolicyLearner):
             rollout = collect(self.env, self.sample, self.rng, c.horizon)
             batch = self.judged(rollout, c.gae_lambda)
             with torch.no_grad():
-                old = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+                old = self.net.policy(batch["observation"], batch["legal"])
                 batch["log_prob"] = old.log_prob(batch["action"])
-                if c.objective == "kl":
-                    batch["log_probs"] = old.log_probs
             count = len(batch["action"])
             losses = []
             for _ in range(c.epochs):
                 for chosen in torch.split(self.tensor(self.rng.permutation(count)), c.minibatch):
-                    losses += [self._update({name: tensor[chosen] for name, tensor in batch.items()})]
+                    part = {name: tensor[chosen] for name, tensor in batch.items()}
+                    losses.append(self._update(part, old.at(chosen) if c.objective == "kl" else old))
             self.steps += count
             names = ("loss/policy", "loss/value", "entropy", "kl")
             metrics = rollout.metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
             if c.objective == "kl":
                 with torch.no_grad():
-                    new = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+                    new = self.net.policy(batch["observation"], batch["legal"])
                 metrics |= {"kl": new.kl_from(old).mean().item(), "beta": self.beta}
                 self.beta = pg.adapted_penalty(self.beta, metrics["kl"], c.target_kl)
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
-    def _update(self, batch: dict[str, Tensor]) -> Tensor:
-        """One step of gradient descent on a minibatch; the measurements."""
+    def _update(self, batch: dict[str, Tensor], old: Head) -> Tensor:
+        """One step of gradient descent on a minibatch, away from the policy that played; the measurements."""
         c = self.config
-        policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+        policy = self.net.policy(batch["observation"], batch["legal"])
         log_prob = policy.log_prob(batch["action"])
         ratio = pg.importance_ratio(log_prob, batch["log_prob"])
         advantage = pg.standardised(batch["advantage"])
         if c.objective == "clip":
             policy_loss = pg.clipped_surrogate_loss(ratio, advantage, c.clip)
         else:
-            divergence = policy.kl_from(Categorical(batch["log_probs"]))
-            policy_loss = pg.penalised_surrogate_loss(ratio, advantage, divergence, self.beta)
+            policy_loss = pg.penalised_surrogate_loss(ratio, advantage, policy.kl_from(old), self.beta)
         value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["target"])
         entropy = policy.entropy().mean()
         descend(self.optimiser, policy_loss + c.value_weight * value_loss - c.entropy * entropy, c.max_norm)

@@ -25,7 +25,6 @@ from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.parts.collecting import Rollout, collect
 from elodrome.agents.parts.deep import annealed, require_finite
-from elodrome.agents.parts.heads import Categorical
 from elodrome.agents.parts.networks import adam, descend
 from elodrome.agents.policy.learner import PolicyConfig, PolicyLearner
 from elodrome.envs.game import Reals
@@ -34,6 +33,7 @@ ABOUT = {
     "cls": "Reinforce",
     "chapter": "3",
     "summary": "Monte Carlo policy gradient; baseline none, constant, value or optimal",
+    "actions": ("discrete", "continuous"),
     "presets": {"off_policy_pg": {"passes": 4, "weights": "decision"}},
 }
 
@@ -114,7 +114,7 @@ class Reinforce(PolicyLearner):
         }
         batch = {name: self.tensor(array) for name, array in arrays.items()}
         with torch.no_grad():
-            played = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+            played = self.net.policy(batch["observation"], batch["legal"])
             batch["log_prob"] = played.log_prob(batch["action"])
             if self.learns_baseline:
                 batch["baseline"] = self.net.value(batch["observation"])
@@ -125,7 +125,7 @@ class Reinforce(PolicyLearner):
         advantage = batch["return"] - batch["baseline"]
         if self.config.standardise:
             advantage = pg.standardised(advantage)
-        policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+        policy = self.net.policy(batch["observation"], batch["legal"])
         log_prob = policy.log_prob(batch["action"])
         weight = self._importance(log_prob.detach() - batch["log_prob"], batch["episode"])
         length = len(advantage) / self.config.episodes
@@ -147,8 +147,8 @@ class Reinforce(PolicyLearner):
         weight = torch.ones_like(batch["return"])
         if self.config.baseline == "optimal":
             with torch.no_grad():
-                policy = Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
-            weight = pg.score_square(policy.log_probs, batch["action"])
+                policy = self.net.policy(batch["observation"], batch["legal"])
+            weight = policy.score_square(batch["action"])
         return pg.value_loss(self.net.value(batch["observation"]), batch["return"], weight)
 
 

@@ -14,11 +14,16 @@ from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.trust_region import conjugate_gradient, largest_step
 from elodrome.agents.parts.collecting import collect
 from elodrome.agents.parts.deep import annealed, require_finite
-from elodrome.agents.parts.heads import Categorical
+from elodrome.agents.parts.heads import Head
 from elodrome.agents.parts.networks import adam, descend
 from elodrome.agents.policy.learner import ActorCriticConfig, PolicyLearner
 
-ABOUT = {"cls": "TRPO", "chapter": "3", "summary": "natural policy gradient within a trust region, with a line search"}
+ABOUT = {
+    "cls": "TRPO",
+    "chapter": "3",
+    "summary": "natural policy gradient within a trust region, with a line search",
+    "actions": ("discrete", "continuous"),
+}
 
 
 class TRPOConfig(ActorCriticConfig):
@@ -72,10 +77,10 @@ class TRPO(PolicyLearner):
         c, actor = self.config, list(self.net.actor.parameters())
         advantage = pg.standardised(batch["advantage"])
 
-        def policy() -> Categorical:
-            return Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+        def policy() -> Head:
+            return self.net.policy(batch["observation"], batch["legal"])
 
-        def surrogate(new: Categorical) -> Tensor:
+        def surrogate(new: Head) -> Tensor:
             ratio = pg.importance_ratio(new.log_prob(batch["action"]), log_prob)
             return (ratio * advantage).mean() + c.entropy * new.entropy().mean()
 
@@ -84,7 +89,7 @@ class TRPO(PolicyLearner):
             return _flat(torch.autograd.grad(slope @ vector, actor, retain_graph=True)) + c.damping * vector
 
         new = policy()
-        old = Categorical(new.log_probs.detach())
+        old = new.detach()
         log_prob = old.log_prob(batch["action"])
         gradient = _flat(torch.autograd.grad(surrogate(new), actor, retain_graph=True))
         slope = _flat(torch.autograd.grad(new.kl_from(old).mean(), actor, create_graph=True))

@@ -70,7 +70,7 @@ def ask(agent: Agent, world: Game, states: Words, plies: Ints, seed: int, tick: 
         positions = Positions.at(table, rows, seeds)
         agent.forget()
         for row, answer in zip(rows, agent.act(positions), strict=True):
-            number = answered(answer)
+            number = answered(answer, world)
             if isinstance(number, int) and 0 <= number < world.actions and positions.legal[row, number]:
                 actions[start + row] = number
         tick(start + len(rows))

@@ -158,10 +158,11 @@ class Director:
         if answer.error is not None:
             self._fail(f"{label} failed: {answer.error}")
             return
-        action = answered(answer.value[1])
+        action = answered(answer.value[1], self.session.world)
         if isinstance(action, Failure):
             self._fail(f"{label} {action}" if action.kind == "illegal" else f"{label} failed: {action}")
             return
+        assert isinstance(action, int)  # a world with a look numbers its actions
         if action == RESIGN:
             if self.session.may_resign:
                 self._give_up(label)

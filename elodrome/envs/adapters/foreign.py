@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from elodrome.envs.actions import Actions, as_plain, box
 from elodrome.envs.game import LONGEST, Floats, Mask, Reals, World
 from elodrome.envs.registry import parse_options
 from elodrome.envs.table import Rows, Table
@@ -87,11 +88,33 @@ def _flat(space: spaces.Space[Any], value: Any) -> Floats:
     return np.asarray(spaces.flatten(space, value), np.float32)
 
 
-def discrete(space: spaces.Space[Any], world: str) -> spaces.Discrete:
-    """The action space, if it is Discrete. Raises UserError elsewhere."""
-    if not isinstance(space, spaces.Discrete):
-        raise UserError(f"{world}: a Discrete action space is needed, but its actions are {space}")
-    return space
+def action_fields(space: spaces.Space[Any], world: str) -> dict[str, Any]:
+    """What a world says of its actions (``World.actions``, ``action_shape``, ``low``, ``high``), from a space that is
+    Discrete or a Box of real numbers within bounds. Raises UserError for any other."""
+    if isinstance(space, spaces.Discrete):
+        return {"actions": int(space.n)}
+    if isinstance(space, spaces.Box) and space.dtype.kind == "f":
+        if not space.is_bounded():
+            raise UserError(f"{world}: actions without bounds ({space}); gymnasium.wrappers.RescaleAction gives bounds")
+        shape = space.shape or (1,)
+        low, high = (tuple(np.asarray(ends, np.float32).ravel().tolist()) for ends in (space.low, space.high))
+        return {"actions": 0, "action_shape": shape, "low": low, "high": high}
+    raise UserError(f"{world}: actions must be Discrete or a Box of real numbers, but they are {space}")
+
+
+def action_space(world: World) -> spaces.Space[Any]:
+    """The space of a world's actions, on its way out."""
+    return spaces.Box(*box(world)) if world.continuous else spaces.Discrete(world.actions)
+
+
+def passed_on(space: spaces.Space[Any], action: Any) -> Any:
+    """An action of ours as the foreign environment wants it: Discrete spaces may start elsewhere than at 0."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.start) + int(action)
+    return np.asarray(action, space.dtype).reshape(space.shape)
+
+
+_NO_MASK: Mask = np.zeros(0, np.uint8)  # of actions that are real numbers
 
 
 class ForeignTable(Table):
@@ -124,12 +147,11 @@ class ForeignTable(Table):
             seen[i, : len(values)] = values
         return seen.reshape(len(rows), *self.world.observation_shape)
 
-    def step(self, rows: Rows, actions: Rows) -> Reals:
-        for row, action, mask in zip(rows.tolist(), actions.tolist(), self.legal(rows), strict=True):
-            if not (0 <= action < self.world.actions and mask[action]):
-                raise self._refusal(row, action)
+    def step(self, rows: Rows, actions: Actions) -> Reals:
+        self._refuse(rows, actions)
         rewards = np.zeros((len(rows), self.world.players))
-        for i, (row, action) in enumerate(zip(rows.tolist(), actions.tolist(), strict=True)):
+        plays = actions if self.world.continuous else actions.tolist()
+        for i, (row, action) in enumerate(zip(rows.tolist(), plays, strict=True)):
             with blamed(f"{self.world.id}: action {action} in its game"):
                 rewards[i] = self._play(row, action)
             self.plies[row] += 1
@@ -137,6 +159,18 @@ class ForeignTable(Table):
                 self.truncated[row] = True
                 self.seats[row] = -1
         return rewards
+
+    def _refuse(self, rows: Rows, actions: Actions) -> None:
+        """Raises IllegalAction for the first action that may not be played."""
+        if self.world.continuous:
+            for row, action in zip(rows.tolist(), actions, strict=True):
+                plain = as_plain(action)
+                if self.seats[row] < 0 or self.world.refusal(plain, _NO_MASK):
+                    raise self._refusal(row, plain)
+            return
+        for row, action, mask in zip(rows.tolist(), actions.tolist(), self.legal(rows), strict=True):
+            if not (0 <= action < self.world.actions and mask[action]):
+                raise self._refusal(row, action)
 
     @abstractmethod
     def _start(self, row: int, seed: int) -> None:
@@ -151,8 +185,8 @@ class ForeignTable(Table):
         """What a seat sees, of the observation's size or less."""
 
     @abstractmethod
-    def _play(self, row: int, action: int) -> Reals:
-        """Play a legal action; the rewards [P] of this step."""
+    def _play(self, row: int, action: Any) -> Reals:
+        """Play a legal action (a number, or an array of the world's ``action_shape``); the rewards [P] of this step."""
 
 
 def world_of(world: World | str, options: Mapping[str, Any]) -> World:

@@ -1,4 +1,4 @@
-"""Gymnasium both ways: its discrete environments as worlds, and our solo worlds as its environments.
+"""Gymnasium both ways: its environments as worlds, and our solo worlds as its environments.
 
 ``make_env("gymnasium:CartPole-v1")`` brings one in. ``gymnasium.make("elodrome:cliff_walking")`` takes one out
 (``register.py`` puts the ids into Gymnasium's registry); ``GymnasiumEnv(world)`` does so without a name.
@@ -14,13 +14,16 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from elodrome.envs.actions import as_array, kind_of_action
 from elodrome.envs.adapters.foreign import (
     ForeignTable,
+    action_fields,
+    action_space,
     blamed,
-    discrete,
     env_seed,
     flattener,
     full_id,
+    passed_on,
     split_name,
     step_limit,
     world_of,
@@ -36,7 +39,8 @@ def from_name(rest: str, **options: Any) -> World:
     """The Gymnasium environment ``rest`` (``ID[:key=value,...]``) as a world of one seat.
 
     Options go to ``gymnasium.make``; ``max_steps`` is ours: where to truncate when the environment states no limit.
-    Raises UserError for an unknown id, a missing dependency, a bad option or actions that are not discrete.
+    Raises UserError for an unknown id, a missing dependency, a bad option, or actions that are neither discrete nor
+    real numbers within bounds.
     """
     name, options = split_name(rest, options)
     id = full_id("gymnasium", name, options)
@@ -47,7 +51,7 @@ def from_name(rest: str, **options: Any) -> World:
         if "ansi" in modes and "render_mode" not in options:
             options["render_mode"] = "ansi"
         try:
-            actions = discrete(env.action_space, id)
+            actions = action_fields(env.action_space, id)
             shape, _ = flattener(env.observation_space, id)
             real_valued = isinstance(env.observation_space, spaces.Box) and env.observation_space.dtype.kind == "f"
             steps = env.spec.max_episode_steps if env.spec else None
@@ -56,7 +60,7 @@ def from_name(rest: str, **options: Any) -> World:
     return GymnasiumWorld(
         id=id,
         players=1,
-        actions=int(actions.n),
+        **actions,
         observation_shape=shape,
         max_steps=steps or limit,
         real_valued=real_valued,
@@ -160,7 +164,6 @@ class GymnasiumTable(ForeignTable):
         env = self._envs[row]
         if env is None:
             env = self._envs[row] = _make(self.world.name, self.world.options)
-            self._first = discrete(env.action_space, self.world.id).start
             _, self._flatten = flattener(env.observation_space, self.world.id)
         return env
 
@@ -179,8 +182,9 @@ class GymnasiumTable(ForeignTable):
     def _see(self, row: int, seat: int) -> Floats:
         return self._seen[row]
 
-    def _play(self, row: int, action: int) -> Reals:
-        observation, reward, terminated, truncated, info = self._env(row).step(int(self._first) + action)
+    def _play(self, row: int, action: Any) -> Reals:
+        env = self._env(row)
+        observation, reward, terminated, truncated, info = env.step(passed_on(env.action_space, action))
         self._note(row, observation, info)
         if terminated or truncated:
             self.seats[row] = -1
@@ -194,12 +198,12 @@ class GymnasiumTable(ForeignTable):
         return np.array2string(self._seen[row], precision=4, suppress_small=True)
 
 
-class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
+class GymnasiumEnv(gymnasium.Env[Floats, Any]):
     """A world of one seat as a Gymnasium environment; ``world`` is a World or the name of one.
 
-    Observations float32 of the world's shape; ``info["action_mask"]`` int8 [A]. Raises UserError for worlds of
-    several seats, BadOption (a TypeError) for options that it does not take, IllegalAction (with nothing changed) for
-    an action that the rules refuse.
+    Observations float32 of the world's shape; ``info["action_mask"]`` int8 [A], nothing where actions are a Box. Raises
+    UserError for worlds of several seats, BadOption (a TypeError) for options that it does not take, IllegalAction
+    (with nothing changed) for an action that the rules refuse.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012 (as the base class has it)
@@ -215,7 +219,7 @@ class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
             raise BadOption(f"{self.world.id}: unknown render mode {render_mode!r}; known: ansi")
         self.render_mode = render_mode
         self.observation_space = spaces.Box(-np.inf, np.inf, self.world.observation_shape, np.float32)
-        self.action_space = spaces.Discrete(self.world.actions)
+        self.action_space = action_space(self.world)
         self._table = self.world.table(1)
         self._row = np.zeros(1, np.int64)
 
@@ -224,10 +228,10 @@ class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
         self._table.reset(self._row, self.np_random.integers(2**64, size=1, dtype=np.uint64))
         return self._look()
 
-    def step(self, action: np.int64) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         if not self.action_space.contains(action):
-            raise IllegalAction(f"{self.world.id}: {action!r} is no action; one of 0 to {self.world.actions - 1} is")
-        reward = self._table.step(self._row, np.array([action], np.int64))[0, 0]
+            raise IllegalAction(f"{self.world.id}: {action!r} is not {kind_of_action(self.world)}")
+        reward = self._table.step(self._row, as_array(self.world, [action]))[0, 0]
         truncated = bool(self._table.truncated[0])
         observation, info = self._look()
         return observation, float(reward), bool(self._table.seats[0] < 0) and not truncated, truncated, info
@@ -237,5 +241,5 @@ class GymnasiumEnv(gymnasium.Env[Floats, np.int64]):
         return self._table.draw(0) if self.render_mode == "ansi" else None
 
     def _look(self) -> tuple[Floats, dict[str, Any]]:
-        mask = self._table.legal(self._row)[0].astype(np.int8)
-        return self._table.observe(self._row, self._row)[0], {"action_mask": mask}
+        mask = {} if self.world.continuous else {"action_mask": self._table.legal(self._row)[0].astype(np.int8)}
+        return self._table.observe(self._row, self._row)[0], mask

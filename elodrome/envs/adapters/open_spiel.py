@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyspiel
 
+from elodrome.envs.actions import Action
 from elodrome.envs.adapters.foreign import ForeignTable, blamed, env_seed, full_id, split_name
 from elodrome.envs.adapters.probe import load, probe
 from elodrome.envs.game import Floats, Mask, Reals, World
@@ -113,8 +114,8 @@ class OpenSpielWorld(World):
         seat = state.current_player()
         return {action: state.action_to_string(seat, action) for action in state.legal_actions()}
 
-    def action_name(self, action: int) -> str:
-        return self._names.get(action, str(action))
+    def action_name(self, action: Action) -> str:
+        return self._names.get(action, str(action)) if isinstance(action, int) else super().action_name(action)
 
 
 class OpenSpielTable(ForeignTable):

@@ -17,15 +17,23 @@ import pettingzoo
 from gymnasium import spaces
 from pettingzoo.env_registry.exceptions import FailedToImport
 from pettingzoo.utils.conversions import parallel_to_aec
-from pettingzoo.utils.wrappers import AssertOutOfBoundsWrapper, OrderEnforcingWrapper, TerminateIllegalWrapper
+from pettingzoo.utils.wrappers import (
+    AssertOutOfBoundsWrapper,
+    ClipOutOfBoundsWrapper,
+    OrderEnforcingWrapper,
+    TerminateIllegalWrapper,
+)
 
+from elodrome.envs.actions import as_array, kind_of_action
 from elodrome.envs.adapters.foreign import (
     ForeignTable,
+    action_fields,
+    action_space,
     blamed,
-    discrete,
     env_seed,
     flattener,
     full_id,
+    passed_on,
     split_name,
     step_limit,
     world_of,
@@ -42,7 +50,7 @@ def from_name(rest: str, **options: Any) -> World:
     Options go to the environment's maker; ``max_steps`` is ours: the plies after which a game is truncated if the
     environment has not ended it. PettingZoo does not say whether information is perfect or the game zero-sum, so
     nothing of the kind is claimed. Raises UserError for an unknown name, a missing dependency, a bad option or
-    actions that are not discrete.
+    actions that are neither discrete nor, for all seats the same, real numbers within bounds.
     """
     name, options = split_name(rest, options)
     id = full_id("pettingzoo", name, options)
@@ -53,7 +61,7 @@ def from_name(rest: str, **options: Any) -> World:
         if "ansi" in modes and "render_mode" not in options:
             options["render_mode"] = "ansi"
         seats = tuple(str(agent) for agent in env.possible_agents)
-        actions = max(int(discrete(env.action_space(agent), id).n) for agent in env.possible_agents)
+        actions = _shared([action_fields(env.action_space(agent), id) for agent in env.possible_agents], id)
         shapes = {_viewer(env.observation_space(agent), id)[0] for agent in env.possible_agents}
         # Seats that see things of different shapes share the largest flat size; the rest is zeros.
         shape = shapes.pop() if len(shapes) == 1 else (max(int(np.prod(s)) for s in shapes),)
@@ -62,7 +70,7 @@ def from_name(rest: str, **options: Any) -> World:
     return PettingZooWorld(
         id=id,
         players=len(seats),
-        actions=actions,
+        **actions,
         observation_shape=shape,
         max_steps=limit,
         information="imperfect",
@@ -91,6 +99,16 @@ def _make(name: str, options: Mapping[str, Any]) -> Any:
         ) from None
     known = {*pettingzoo.aec_registry, *pettingzoo.parallel_registry}
     raise unknown("PettingZoo environment", name, [re.sub(r"-v(\d+)$", r"_v\1", k) for k in known])
+
+
+def _shared(fields: list[dict[str, Any]], world: str) -> dict[str, Any]:
+    """What a world says of its actions where each seat's are as ``fields`` say: seats may have fewer than others, but
+    real numbers within other bounds are refused (UserError)."""
+    if all("action_shape" not in seat for seat in fields):
+        return max(fields, key=lambda seat: seat["actions"])
+    if any(seat != fields[0] for seat in fields):
+        raise UserError(f"{world}: its seats have actions of different kinds or bounds; they must be the same for all")
+    return fields[0]
 
 
 def _observed(flatten: Callable[[Any], Floats], value: Any) -> Floats:
@@ -137,8 +155,7 @@ class PettingZooTable(ForeignTable):
             env = self._envs[row] = _make(self.world.name, self.world.options)
             self._agents = list(env.possible_agents)
             self._view = {a: _viewer(env.observation_space(a), self.world.id)[1] for a in self._agents}
-            self._first = {a: int(env.action_space(a).start) for a in self._agents}
-            self._counts = {a: int(env.action_space(a).n) for a in self._agents}
+            self._spaces = {a: env.action_space(a) for a in self._agents}
         self._envs[row].reset(seed=env_seed(seed))
         self._last[row].clear()
         self._terminated[row] = False
@@ -159,11 +176,13 @@ class PettingZooTable(ForeignTable):
     def _legal(self, row: int) -> Mask:
         env = self._envs[row]
         agent = env.agent_selection
+        if self.world.continuous:
+            return np.zeros(0, np.uint8)
         seen = env.observe(agent)
         mask = seen.get("action_mask") if isinstance(seen, dict) else None
         if mask is None:
             mask = env.infos[agent].get("action_mask")
-        return np.ones(self._counts[agent], np.uint8) if mask is None else np.asarray(mask, np.uint8)
+        return np.ones(int(self._spaces[agent].n), np.uint8) if mask is None else np.asarray(mask, np.uint8)
 
     def _see(self, row: int, seat: int) -> Floats:
         agent = self._agents[seat]
@@ -171,9 +190,9 @@ class PettingZooTable(ForeignTable):
             return self._last[row][agent]
         return self._view[agent](self._envs[row].observe(agent))
 
-    def _play(self, row: int, action: int) -> Reals:
+    def _play(self, row: int, action: Any) -> Reals:
         env = self._envs[row]
-        env.step(self._first[env.agent_selection] + action)
+        env.step(passed_on(self._spaces[env.agent_selection], action))
         rewards = np.array([float(env.rewards.get(agent, 0.0)) for agent in self._agents])
         self._settle(row)
         return rewards
@@ -200,17 +219,13 @@ class _Outgoing:
         }
         self.possible_agents = [f"player_{seat}" for seat in range(self.world.players)]
         self.agents: list[str] = []
-        count = self.world.actions
-        self.action_spaces = {agent: spaces.Discrete(count) for agent in self.possible_agents}
-        self.observation_spaces = {
-            agent: spaces.Dict(
-                {
-                    "observation": spaces.Box(-np.inf, np.inf, self.world.observation_shape, np.float32),
-                    "action_mask": spaces.Box(0, 1, (count,), np.int8),
-                }
-            )
-            for agent in self.possible_agents
+        self.action_spaces = {agent: action_space(self.world) for agent in self.possible_agents}
+        seen: dict[str, spaces.Space[Any]] = {
+            "observation": spaces.Box(-np.inf, np.inf, self.world.observation_shape, np.float32)
         }
+        if not self.world.continuous:
+            seen["action_mask"] = spaces.Box(0, 1, (self.world.actions,), np.int8)
+        self.observation_spaces = {agent: spaces.Dict(seen) for agent in self.possible_agents}
         self._table = self.world.table(1)
         self._row = np.zeros(1, np.int64)
         self._seed, self._resets = int(np.random.default_rng().integers(2**63)), 0
@@ -243,19 +258,20 @@ class _Outgoing:
 
     def _play(self, action: Any) -> Reals:
         if not self.action_spaces[self.possible_agents[0]].contains(action):
-            raise IllegalAction(f"{self.world.id}: {action!r} is no action; one of 0 to {self.world.actions - 1} is")
-        return self._table.step(self._row, np.array([action], np.int64))[0]
+            raise IllegalAction(f"{self.world.id}: {action!r} is not {kind_of_action(self.world)}")
+        return self._table.step(self._row, as_array(self.world, [action]))[0]
 
     def _seen(self, agent: str, mask: Mask) -> dict[str, Any]:
         seat = np.array([self.possible_agents.index(agent)])
-        return {"observation": self._table.observe(self._row, seat)[0], "action_mask": mask.astype(np.int8)}
+        seen = {"observation": self._table.observe(self._row, seat)[0]}
+        return seen if self.world.continuous else {**seen, "action_mask": mask.astype(np.int8)}
 
 
 class AecEnv(_Outgoing, pettingzoo.AECEnv):  # type: ignore[misc]
     """A world as a PettingZoo AEC environment, bare: an illegal action raises IllegalAction, with nothing changed.
 
-    Observations {"observation": float32 of the world's shape, "action_mask": int8 [A]}; the mask of a seat that is
-    not to act is all zeros. ``aec_env`` adds PettingZoo's usual wrappers.
+    Observations {"observation": float32 of the world's shape, "action_mask": int8 [A]} (no mask where actions are a
+    Box); the mask of a seat that is not to act is all zeros. ``aec_env`` adds PettingZoo's usual wrappers.
     """
 
     def __init__(self, world: World | str, render_mode: str | None = None, **options: Any) -> None:
@@ -366,6 +382,8 @@ def aec_env(world: World | str, render_mode: str | None = None, **options: Any) 
     An illegal move ends the game: its seat gets the least return of the world, the others nothing.
     """
     bare = AecEnv(world, render_mode, **options)
+    if bare.world.continuous:  # nothing is illegal within the bounds
+        return OrderEnforcingWrapper(ClipOutOfBoundsWrapper(bare))
     env = TerminateIllegalWrapper(bare, illegal_reward=bare.world.return_range[0])
     return OrderEnforcingWrapper(AssertOutOfBoundsWrapper(env))
 

@@ -1,0 +1,214 @@
+"""What SAC and TD3 share: an actor and twin critics that learn from replayed transitions, an update per decision.
+
+Actions are learned in units in which the world's bounds are -1 and 1.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from elodrome.agents.agent import Agent, Budget, Evaluation, Positions, Progress, Task
+from elodrome.agents.parts.collecting import episode_metrics
+from elodrome.agents.parts.deep import DeepConfig, discount_of, opponents_of, require_finite
+from elodrome.agents.parts.heads import onto, quantiles_of
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import (
+    Arrays,
+    adam,
+    frozen,
+    linear,
+    load_module,
+    make_torso,
+    module_arrays,
+    seeded,
+    to_tensor,
+)
+from elodrome.agents.parts.replay import NStep, Replay, transition_fields
+from elodrome.agents.parts.saved import expect
+from elodrome.agents.parts.vector import SeatEnv
+from elodrome.envs.actions import Actions
+from elodrome.envs.game import Floats, Reals, World
+from elodrome.seeding import derive, generator
+
+REPORT_EVERY = 500  # decisions, at least
+
+
+class OffPolicyConfig(DeepConfig):
+    """rate: Adam's step size, of actor and critics. envs games are stepped together, then ``updates`` gradient steps on
+    ``batch`` transitions follow. capacity: of the replay buffer; warmup: uniformly random decisions before learning
+    starts. tau: how far the target networks move at each step (2.65). n_step: rewards in a target."""
+
+    hidden: tuple[int, ...] = Field((256, 256), min_length=1)
+    torso: Literal["mlp"] = "mlp"
+    envs: int = Field(1, ge=1)
+    updates: int = Field(1, ge=1)
+    batch: int = Field(256, ge=1)
+    capacity: int = Field(200_000, ge=1)
+    warmup: int = Field(1_000, ge=1)
+    tau: float = Field(0.005, gt=0.0, le=1.0)
+    n_step: int = Field(1, ge=1)
+
+
+def descend_alone(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down the gradient with respect to the optimiser's own parameters; others that the loss passes through
+    get none."""
+    optimiser.zero_grad()
+    own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    loss.backward(inputs=own)  # type: ignore[no-untyped-call]
+    optimiser.step()
+
+
+class TwinLinear(nn.Module):
+    """Two linear layers side by side: [2, B, inputs] to [2, B, outputs]."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = 2.0**0.5) -> None:
+        super().__init__()
+        pair = [linear(inputs, outputs, gain) for _ in range(2)]
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach().T.contiguous() for layer in pair]))
+        self.bias = nn.Parameter(torch.zeros(2, 1, outputs))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, inputs, self.weight)
+
+
+class ActorTwin(nn.Module):
+    """An actor with ``outputs`` numbers for each entry of an action, and two critics Q(s, a)."""
+
+    def __init__(self, world: World, hidden: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        entries = len(world.low)
+        torso, features = make_torso(world.observation_shape, hidden, 1, "mlp")
+        self.actor = nn.Sequential(torso, linear(features, outputs * entries, 0.01))
+        size, layers = world.observation_size + entries, []
+        for width in hidden:
+            layers += [TwinLinear(size, width), nn.ReLU()]
+            size = width
+        self.critics = nn.Sequential(*layers, TwinLinear(size, 1, 1.0))
+
+    def q(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Q_1 and Q_2 [2, B] of actions [B, ...] in units of the bounds."""
+        given = torch.cat([observations.flatten(1), actions.flatten(1)], -1)
+        values: Tensor = self.critics(given.expand(2, *given.shape))
+        return values.squeeze(-1)
+
+
+class Deterministic(Agent):
+    """A frozen actor, played without noise: tanh of the first D outputs. Value: the smaller critic's, in the world's
+    own units (SAC's counts the entropy that it earns in learning, too)."""
+
+    config: OffPolicyConfig
+
+    def __init__(self, world: World, config: OffPolicyConfig, weights: Arrays, outputs: int) -> None:
+        super().__init__(world, config)
+        net = seeded(0, ActorTwin, world, config.hidden, outputs)
+        load_module(net, {name: array for name, array in weights.items() if name != "scale"})
+        self._net: Any = frozen(net)
+        self._scale = float(expect(weights, "scale", ())[()])
+
+    def _mode(self, positions: Positions) -> tuple[Tensor, Tensor]:
+        seen = torch.from_numpy(positions.observations.astype(np.float64))
+        return seen, torch.tanh(self._net.actor(seen)[:, : len(self.world.low)])
+
+    def act(self, positions: Positions) -> Actions:
+        return onto(self.world, self._mode(positions)[1].numpy())
+
+    def evaluate(self, positions: Positions) -> Evaluation:
+        value = self._net.q(*self._mode(positions)).amin(0).numpy() * self._scale
+        return Evaluation(np.zeros((len(positions), 0)), value)
+
+
+class OffPolicyLearner(KeptLearner):
+    """Learns an actor and twin critics; a step is one decision. A subclass says how it explores and how it updates.
+    MEASURED: the names of what an update measures. OUTPUTS: of the actor, for each entry of an action."""
+
+    KEEPS: ClassVar[tuple[str, ...]] = (
+        *("net", "target", "actor", "critic", "replay", "pending", "env", "rng", "scale", "steps", "updates"),
+    )
+    MEASURED: ClassVar[tuple[str, ...]]
+    OUTPUTS: ClassVar[int]
+    default_steps = 20_000
+    config: OffPolicyConfig
+
+    def __init__(self, task: Task, config: OffPolicyConfig | None = None) -> None:
+        super().__init__(task, config)
+        c = self.config
+        net: ActorTwin = seeded(derive(task.seed, "net"), ActorTwin, self.world, c.hidden, self.OUTPUTS)
+        self.net = net.to(task.device)
+        self.target = copy.deepcopy(self.net).requires_grad_(False)
+        self.actor, self.critic = adam(self.net.actor, c.rate), adam(self.net.critics, c.rate)
+        self.replay = Replay(self.world, transition_fields(self.world), c.capacity)
+        self.discount = discount_of(self.world, c.discount)
+        self.pending = NStep(c.n_step, self.discount)
+        self.rng = generator(task.seed, type(self).__name__.lower())
+        self.scale = 1.0  # what rewards are divided by: their root mean square in the warm-up
+        self.steps = self.updates = 0
+        self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play))
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        c, env, shape = self.config, self.env, self.world.action_shape
+        while self.steps < budget.steps:
+            episodes, losses, start = [], [], self.steps
+            while self.steps < budget.steps and self.steps < start + REPORT_EVERY:
+                observation, quantiles = env.observation, self.rng.random((c.envs, *shape))
+                ready = self.replay.count >= c.warmup
+                action = self.explore(observation, quantiles) if ready else 2 * quantiles - 1
+                env.step(onto(self.world, action))
+                for transitions in self.pending.add(observation, action, env):
+                    self.replay.add(transitions)
+                episodes.append(np.stack([env.returns, env.lengths]))
+                self.steps += c.envs
+                if ready:
+                    self.scale = self.scale if self.updates else self.replay.reward_scale()
+                    losses += [self._updated() for _ in range(c.updates)]
+            metrics = episode_metrics(*np.concatenate(episodes, axis=1))
+            if losses:
+                metrics |= dict(zip(self.MEASURED, torch.stack(losses).mean(0).tolist(), strict=True))
+            require_finite(self.steps, metrics)
+            yield Progress(self.steps, metrics)
+
+    def _updated(self) -> Tensor:
+        """An update on a fresh minibatch; the measurements."""
+        _, drawn = self.replay.sample(self.config.batch, self.rng)
+        drawn["reward"] = drawn["reward"] / self.scale
+        measured = self.update(
+            {name: to_tensor(drawn[name], self.task.device) for name in drawn if name != "next_legal"}
+        )
+        self.updates += 1
+        return measured
+
+    @abstractmethod
+    def explore(self, observations: Floats, quantiles: Reals) -> Reals:
+        """Actions [B, *action_shape] in units of the bounds, their noise at these quantiles."""
+
+    @abstractmethod
+    def update(self, batch: dict[str, Tensor]) -> Tensor:
+        """One gradient step of the critics, and of the actor where it is due; the measurements."""
+
+    def noise(self, *shape: int) -> Tensor:
+        """Standard normal noise on the device."""
+        return to_tensor(self.rng.standard_normal(shape, np.float32), self.task.device)
+
+    def follow(self, target: nn.Module, net: nn.Module) -> None:
+        """Move a target network towards the one that learns (2.65)."""
+        with torch.no_grad():
+            for old, new in zip(target.parameters(), net.parameters(), strict=True):
+                old.lerp_(new, self.config.tau)
+
+    def play(self, positions: Positions) -> Actions:
+        """The policy as it learns, exploration included: the opponent in self-play."""
+        return onto(self.world, self.explore(positions.observations, quantiles_of(positions)))
+
+    def weights(self) -> Arrays:
+        return {**module_arrays(self.net), "scale": np.array(self.scale)}
+
+    @classmethod
+    def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
+        return Deterministic(world, config, weights, cls.OUTPUTS)
