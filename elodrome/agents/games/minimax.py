@@ -3,6 +3,9 @@
 A game of few states is solved once, by backward induction over its enumerated states; acting is then a lookup. In
 larger games every position is searched by negamax with alpha-beta pruning (Knuth & Moore 1975), iterative deepening
 and a transposition table; what lies beyond the depth is worth 0. Equally good actions are equally likely.
+
+Pruning rests on one seat's gain being the other's loss, which a discount per decision of one's own undoes: worlds that
+have one are solved where they are small, and not searched.
 """
 
 from __future__ import annotations
@@ -202,10 +205,21 @@ class Minimax(Agent):
             try:
                 tables = enumerate_world(self.world, self.config.enumerate)
             except UserError:
+                self._require_no_discount()
                 return
             self.depth = world.max_steps
             self._index = RowIndex(tables.states)
             self._q, _ = solve(tables)
+        else:
+            self._require_no_discount()
+
+    def _require_no_discount(self) -> None:
+        """Raises UserError where alpha-beta would be wrong."""
+        if self.world.discount != 1.0:
+            raise UserError(
+                f"alpha-beta searches worlds without discount, and {self.world.id} has {self.world.discount}; minimax "
+                f"solves it where it has at most {self.config.enumerate} states and no depth is given, mcts searches it"
+            )
 
     def values(self, states: Words) -> Reals:
         """Action values [B, A] for the seat to act, of state rows [B, W]: exact for the best actions, upper bounds
@@ -215,6 +229,7 @@ class Minimax(Agent):
         if self._index is not None:
             q[found >= 0] = self._q[found[found >= 0]]
         if (found < 0).any():
+            self._require_no_discount()
             searched = np.full((int((found < 0).sum()), self.world.actions), -np.inf)
             roots = np.ascontiguousarray(states[found < 0])
             search(self.world.compiled, roots, self._order, self.depth, 1 << self.config.table_bits, searched)

@@ -95,7 +95,7 @@ def play_games(world: Game, games: int, seed: int, opening: int, choose: Choose)
     table.reset(np.arange(games), streams(derive(seed, "dice"), games))
     plies = generator(seed, "opening").integers(0, opening + 1, games)
     words = streams(derive(seed, "agents"), games)
-    rewards = np.zeros((games, world.max_steps, world.players))
+    rewards, movers = np.zeros((games, world.max_steps, world.players)), np.zeros((games, world.max_steps), np.int64)
     parts: list[tuple[Any, ...]] = []
     while len(rows := np.flatnonzero(table.seats >= 0)):
         at = Positions.at(table, rows, words[rows])
@@ -106,9 +106,10 @@ def play_games(world: Game, games: int, seed: int, opening: int, choose: Choose)
             chosen = Positions.at(table, rows[meant], words[rows[meant]])
             actions[meant] = np.asarray(choose(chosen), np.int64)
             parts.append((chosen.observations, chosen.legal, actions[meant], chosen.seats, rows[meant], chosen.plies))
-        rewards[rows, at.plies] = table.step(rows, actions)
+        movers[rows, at.plies], rewards[rows, at.plies] = at.seats, table.step(rows, actions)
     observations, legal, taken, seats, of, plies = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    outcome = to_go(rewards[:, : table.plies.max()], world.discount)[of, plies, seats]
+    last = table.plies.max()
+    outcome = to_go(rewards[:, :last], movers[:, :last], world.discount)[of, plies, seats]
     return Played(observations, legal, taken, seats, of, outcome.astype(np.float32))
 
 

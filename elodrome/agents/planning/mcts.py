@@ -69,8 +69,8 @@ def search(
     Returns the simulations made in all, fewer than B times ``simulations`` where roots were proven.
 
     spread: the width of the range of returns, by which they are scaled for eq. (4.1); 0: the width seen so far in this
-    search. top: a return that cannot be beaten. policy is the share of visits among the actions that may be best,
-    values the mean (or proven) return of the seat to act.
+    search. top: a return that cannot be beaten. discount: see ``own_discount``. policy is the share of visits among the
+    actions that may be best, values the mean (or proven) return of the seat to act.
     """
     header, template = world
     rules = rules_of(header)
@@ -102,6 +102,7 @@ def search(
     rewards = np.zeros(players)
     returns = np.zeros(players)
     played = np.zeros(players)
+    weights = np.zeros(players)
     probs = np.zeros(header[OUTCOMES])
     depth_limit = 2 * simulations + 2
     made = 0
@@ -122,7 +123,7 @@ def search(
             for w in range(state.size):
                 state[w] = root[w]
             returns[:] = 0.0
-            weight = 1.0
+            weights[:] = 1.0
             node, depth, ply, fresh = 0, 0, plies[b], False
             path[0], chooser[0] = 0, root_seat
 
@@ -175,9 +176,10 @@ def search(
                         fresh = visits[child] == 0
                 rewards[:] = 0.0
                 rules[3](state, action, outcome, rewards)
+                if ply > plies[b]:
+                    weights[seat] *= discount
                 for p in range(players):
-                    returns[p] += weight * rewards[p]
-                weight *= discount
+                    returns[p] += weights[p] * rewards[p]
                 ply += 1
                 depth += 1
                 path[depth], chooser[depth] = child, seat
@@ -202,7 +204,10 @@ def search(
                     for p in range(players):
                         returns[p] += played[p]
                 else:
-                    while ply < limit and rules[1](state) >= 0:
+                    while ply < limit:
+                        seat = rules[1](state)
+                        if seat < 0:
+                            break
                         rules[2](state, mask)
                         rng += GOLDEN
                         action = pick_legal(mask, mix(rng))
@@ -214,9 +219,9 @@ def search(
                                 outcome = pick(probs, count, unit(mix(rng)))
                         rewards[:] = 0.0
                         rules[3](state, action, outcome, rewards)
+                        weights[seat] *= discount
                         for p in range(players):
-                            returns[p] += weight * rewards[p]
-                        weight *= discount
+                            returns[p] += weights[p] * rewards[p]
                         ply += 1
 
             # Backup: visits and mean returns along the path.
@@ -305,7 +310,8 @@ class MCTS(Agent):
         low, high = world.return_range
         # The declared range of a solo world is a bound, often a loose one; there the range seen is used.
         self._spread = high - low if world.players > 1 else 0.0
-        self._top = high
+        # Discounted, what is paid early and taken away late may come to more than that.
+        self._top = high if world.discount == 1.0 or (world.terminal_rewards and high >= 0.0) else np.inf
 
     def search(self, positions: Positions) -> tuple[Reals, Reals, Ints]:
         """(policy [B, A], value [B], choice [B]) of a batch of positions."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from elodrome.agents.ops.td import own_discount
 from elodrome.agents.search.boardnet import NetEvaluator
 from elodrome.agents.search.forest import Leaves
 from elodrome.envs.engine import GOLDEN, ROWS, U8, mix, pick_legal
@@ -18,8 +19,8 @@ from elodrome.envs.signatures import ACTIONS, FLOATS, HAS_PLAYOUT, MAX_STEPS, PL
 
 @compiled(types.void(WORLD, ROWS, WORDS, U8, types.float64, FLOATS))
 def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, out: Any) -> None:
-    """Play every position on at random, to the end: states [k, W] and seats [k] to act -> out [k], the return of that
-    seat, discounted by ply. The dice of a position follow from it and the seed alone, so who stands beside it changes
+    """Play every position on at random, to the end: states [k, W] and seats [k] -> out [k], the return of that seat
+    (see ``own_discount``). The dice of a position follow from it and the seed alone, so who stands beside it changes
     nothing.
 
     Worlds without dice only. What was played before is not known, so a game may last its full length again."""
@@ -39,17 +40,18 @@ def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, ou
         if playout and discount == 1.0:
             rules[6](state, mix(rng), returns)
         else:
-            weight = 1.0
-            for _ in range(limit):
-                if rules[1](state) < 0:
+            seat, weight = seats[k], 1.0
+            for ply in range(limit):
+                decides = rules[1](state)
+                if decides < 0:
                     break
+                if ply > 0:
+                    weight *= own_discount(discount, seat, decides)
                 rules[2](state, mask)
                 rng += GOLDEN
                 rewards[:] = 0.0
                 rules[3](state, pick_legal(mask, mix(rng)), 0, rewards)
-                for p in range(players):
-                    returns[p] += weight * rewards[p]
-                weight *= discount
+                returns[seat] += weight * rewards[seat]
         out[k] = returns[seats[k]]
 
 

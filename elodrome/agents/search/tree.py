@@ -4,9 +4,10 @@ A forest has one tree per game. ``grow`` takes the network's answers for all gam
 and walks every tree to the next position that must be evaluated (``descend``); ``conclude`` reads the result at the
 root. Everything is compiled and free of the interpreter lock.
 
-Values are returns of seat 0 in worlds of one seat or of two with opposite returns; an edge holds the mean return of
-the seat that moves there. What is proven is exact: ends of the game, nodes where the mover has the best return there
-is, and nodes whose children are all proven (MCTS-Solver, Winands et al. 2008).
+Values are returns of seat 0 in worlds of one seat or of two that pay each other; an edge holds the mean return of the
+seat that moves there. Each seat's are discounted by its own decisions (``own_discount``). An evaluator judges for the
+seat to act; minus that is taken for its word on the other's. What is proven is exact: ends of the game, nodes where
+the mover has the best return there is, and nodes whose children are all proven (MCTS-Solver, Winands et al. 2008).
 
 The records and their letters are in ``records.py``, what happens at the root in ``roots.py``.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from elodrome.agents.ops.td import own_discount
 from elodrome.agents.search.endgame import POSITIONS, solved
 from elodrome.agents.search.records import (
     DISCOUNT,
@@ -87,25 +89,30 @@ def back_up(
 ) -> None:
     """Visits and mean returns along game b's pending path, from its end to the root, and proofs, as far as they reach.
 
-    outcome: return of seat 0 from the end of the path on. The least and greatest return seen are kept up to date.
+    outcome: return of seat 0 from the end of the path on, and minus that of seat 1. The least and greatest return seen
+    are kept up to date.
 
     An edge is worth what its child is; where nothing is proven, that is the mean of the outcomes seen there. A proof
     counts at once for all visits an edge has had, and no node is worth less to its mover than what is proven there.
     """
     game = games[b]
     depth = game.depth
-    sure = solver and depth > 0 and nodes[edges[path[depth - 1].edge].child].proven
+    leaf = nodes[edges[path[depth - 1].edge].child]
+    sure = solver and leaf.proven
     before = 0.0
     if sure:
         for i in range(depth):
             before += edges[path[i].edge].reward
     low, high = game.low, game.high
+    decides, first, second = leaf.seat, outcome, outcome  # of seat 0, and minus that of seat 1
     added = outcome  # to the sum of what the visits of the next edge are worth
     for i in range(depth - 1, -1, -1):
         edge, node = edges[path[i].edge], nodes[path[i].node]
         mine = 1.0 if node.seat == 0 else -1.0
-        outcome = edge.reward + discount * outcome
-        added = edge.reward + discount * added
+        first = edge.reward + own_discount(discount, 0, decides) * first
+        second = edge.reward + own_discount(discount, 1, decides) * second
+        outcome, decides = first if node.seat == 0 else second, node.seat
+        added = edge.reward + added if solver else outcome  # proofs: without discount
         low, high = min(low, mine * outcome), max(high, mine * outcome)
         visits, value = node.visits, np.float64(node.value)
         edge.visits += 1
