@@ -9,7 +9,6 @@ than p_rho, and judges leaves by (1 - lambda) v_theta(s) + lambda z, with z the 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -17,14 +16,15 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Ints, Positions, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.deep import require_finite
 from elodrome.agents.parts.heads import pick, probabilities, quantiles_of
-from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
-from elodrome.agents.parts.saved import under
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import Arrays, load_module, module_arrays, seeded
+from elodrome.agents.parts.opponents import Past, fixed
 from elodrome.agents.registry import make_agent
 from elodrome.agents.search.agent import SearchAgent
 from elodrome.agents.search.boardnet import BoardNet, NetEvaluator
@@ -53,8 +53,9 @@ class AlphaGoConfig(SearchConfig):
     imitated. imitate, reinforce: shares of the budget that go to p_sigma and p_rho; the rest goes to v_theta. channels,
     blocks, hidden: of each network, see ``BoardNet``. games: played in one iteration, each begun with 0 to ``opening``
     uniformly random plies. batch, reuse: of the regressions; how often a position is learned from. window: positions
-    kept for that. rate: of the regressions; gradient_rate: of REINFORCE. past: opponents remembered, one every
-    ``past_every`` iterations of it."""
+    kept for that. rate: of the regressions; gradient_rate: of REINFORCE. opponent: whom it meets there: "past" or
+    "prioritised", its former selves, the second above all those of whom it wins little, "self", or any agent's spec.
+    past: former selves remembered, one every ``past_every`` iterations of it."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     greedy: bool = True
@@ -73,6 +74,7 @@ class AlphaGoConfig(SearchConfig):
     window: int = Field(50_000, ge=1)
     rate: float = Field(2e-3, gt=0.0)
     gradient_rate: float = Field(1e-3, gt=0.0)
+    opponent: str = "past"
     past: int = Field(16, ge=1)
     past_every: int = Field(5, ge=1)
 
@@ -128,9 +130,10 @@ class AlphaGoAgent(SearchAgent):
         return found._replace(choices=pick(found.policy, quantiles_of(positions))) if self.draws else found
 
 
-class AlphaGo(Learner):
+class AlphaGo(KeptLearner):
     """Learns in three stages; a position is one decision of a game that was played for any of them."""
 
+    KEEPS = ("nets", "optimisers", "windows", "past", "steps", "rounds")
     config_class = AlphaGoConfig
     unit = "positions"
     default_steps = 200_000
@@ -154,7 +157,10 @@ class AlphaGo(Learner):
             for name, net in self.nets.items()
         }
         self.windows = {name: Window(self.world, c.window) for name in ("imitation", "value")}
-        self.past: list[Arrays] = []
+        self.past = Past(self.nets["policy"], c.past, prioritised=c.opponent == "prioritised")
+        self.other = None
+        if c.opponent not in ("past", "prioritised", "self"):
+            self.other = fixed(c.opponent, self.world, ("past", "prioritised", "self"))
         self.rounds = 0  # iterations of REINFORCE
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
@@ -213,23 +219,21 @@ class AlphaGo(Learner):
         return float(np.mean(losses))
 
     def _reinforce(self, rng: np.random.Generator) -> tuple[Played, dict[str, float]]:
-        """One iteration of REINFORCE: games against a network of the past, half of them in each seat, and one step
-        along z grad ln p_rho(a | s), its mean subtracted from z."""
+        """One iteration of REINFORCE: games against an opponent, half of them in each seat, and one step along
+        z grad ln p_rho(a | s), its mean subtracted from z."""
         c, net = self.config, self.nets["policy"]
         if self.rounds == 0:
             load_module(net, module_arrays(self.nets["imitation"]))
         if self.rounds % c.past_every == 0:
-            self.past = [*self.past, module_arrays(net)][-c.past :]
+            self.past.note()
         self.rounds += 1
-        rival = copy.deepcopy(net)
-        load_module(rival, self.past[int(rng.integers(len(self.past)))])
-        own, other = self._sampler(net), self._sampler(rival)
+        own = self._sampler(net)
+        number = -1 if self.other or c.opponent == "self" else self.past.draw(rng)
+        other = self.other or (own if number < 0 else self._sampler(self.past.rival(number)))
 
         def choose(positions: Positions) -> Ints:
             mine = positions.games % 2 == positions.seats
-            actions: Ints = other(positions)
-            actions[mine] = own(positions)[mine]
-            return actions
+            return np.where(mine, own(positions), other(positions))
 
         played = self._play(choose)
         mine = np.flatnonzero(played.games % 2 == played.seats)
@@ -242,11 +246,10 @@ class AlphaGo(Learner):
         loss = pg.policy_gradient_loss(log_prob, (outcome - outcome.mean()).to(device))
         _descend(self.optimisers["policy"], loss)
         last = np.unique(played.games[mine], return_index=True)[1]
+        gained = played.outcome[mine][last].astype(np.float64)
+        if number >= 0:
+            self.past.tell(np.full(len(gained), number), gained)
         return played, {"return against the past": float(played.outcome[mine][last].mean())}
-
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
 
     def weights(self) -> Arrays:
         """All three networks; p_rho is p_sigma as long as it has not learned."""
@@ -259,25 +262,6 @@ class AlphaGo(Learner):
         for name, net in nets.items():
             load_module(net, weights, f"{name}/")
         return AlphaGoAgent(world, config, nets)  # type: ignore[arg-type]
-
-    def snapshot(self) -> dict[str, Any]:
-        arrays: dict[str, Any] = {"steps": self.steps, "rounds": self.rounds}
-        for name, net in self.nets.items():
-            arrays |= {**module_arrays(net, f"{name}/"), **adam_arrays(self.optimisers[name], f"adam/{name}/")}
-        for name, window in self.windows.items():
-            arrays |= {f"window/{name}/{key}": value for key, value in window.snapshot().items()}
-        return arrays | {f"past{i}/{key}": value for i, past in enumerate(self.past) for key, value in past.items()}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        for name, net in self.nets.items():
-            load_module(net, snapshot, f"{name}/")
-            load_adam(self.optimisers[name], snapshot, f"adam/{name}/")
-        for name, window in self.windows.items():
-            window.resume(under(snapshot, f"window/{name}/"))
-        self.past = []
-        while past := under(snapshot, f"past{len(self.past)}/"):
-            self.past.append(past)
-        self.steps, self.rounds = int(snapshot["steps"]), int(snapshot["rounds"])
 
 
 def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:

@@ -9,19 +9,21 @@ last iteration, the network is trained on all games before. What comes out depen
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Learner, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Progress, Task
 from elodrome.agents.ops import search as ops
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.deep import require_finite
-from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
-from elodrome.agents.parts.saved import WEIGHTS, find_saved, read_arrays, read_card, under
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import Arrays, load_module, module_arrays, seeded
+from elodrome.agents.parts.opponents import Past, fixed
+from elodrome.agents.parts.saved import WEIGHTS, find_saved, read_arrays, read_card
 from elodrome.agents.search.agent import SearchAgent
 from elodrome.agents.search.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with
 from elodrome.agents.search.forest import SearchConfig
@@ -47,8 +49,9 @@ class AlphaZeroConfig(SearchConfig):
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
     ``PlayConfig``. precision: of the network in self-play; acting is in float32. sides: of the board that the network
     is asked about when the agent acts (see ``Sides``). start: a saved agent, by folder or name, whose network, as large
-    or smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games against the network's own
-    past, of which the last ``past`` are remembered, one every ``past_every`` iterations."""
+    or smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games against
+    ``opponent``: its own past ("past", or "prioritised": above all those of whom it wins little), of which the last
+    ``past`` are remembered, one every ``past_every`` iterations, or any agent's spec."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)
@@ -71,6 +74,7 @@ class AlphaZeroConfig(SearchConfig):
     sides: int = Field(1, ge=1)
     start: str = ""
     pool: float = Field(0.0, ge=0.0, le=1.0)
+    opponent: str = "past"
     past: int = Field(16, ge=1)
     past_every: int = Field(20, ge=1)
 
@@ -84,9 +88,10 @@ class AlphaZeroAgent(SearchAgent):
         super().__init__(world, config, evaluator, evaluator)
 
 
-class AlphaZero(Learner):
+class AlphaZero(KeptLearner):
     """Learns from self-play; a position is one move of self-play that was searched and learned from."""
 
+    KEEPS = ("net", "optimiser", "window", "shards", "past", "rng", "steps")
     config_class = AlphaZeroConfig
     unit = "positions"
     default_steps = 300_000
@@ -107,7 +112,10 @@ class AlphaZero(Learner):
         self.rng = generator(task.seed, "window")
         search = c.model_copy(update={"simulations": c.self_play})
         play = PlayConfig(c.sample, c.opening, c.pool)
-        self.past: list[Arrays] = []
+        self.past = Past(self.net, c.past, prioritised=c.opponent == "prioritised")
+        self.other = None
+        if c.pool and c.opponent not in ("past", "prioritised"):
+            self.other = fixed(c.opponent, self.world, ("past", "prioritised"))
         share = -(-c.games // c.shards)
         self.shards = [
             SelfPlay(self.world, share, search, play, derive(task.seed, "shard", i)) for i in range(c.shards)
@@ -131,13 +139,16 @@ class AlphaZero(Learner):
         c = self.config
         while self.steps < budget.steps:
             evaluate = NetEvaluator(self.net, self.task.device, c.precision)
-            rivals = self._rivals()
+            met = self._meet()
             playing = [
-                thread_pool().submit(shard.play, evaluate, c.moves, rival)
-                for shard, rival in zip(self.shards, rivals, strict=True)
+                thread_pool().submit(shard.play, evaluate, c.moves, rival, self.other)
+                for shard, (_, rival) in zip(self.shards, met, strict=True)
             ]
             metrics = self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
             played = [future.result() for future in playing]
+            for (number, _), (_, sums) in zip(met, played, strict=True):
+                ended = int(sums["rivals"]) * (number >= 0)
+                self.past.tell(np.full(ended, number), np.full(ended, sums["against rivals"] / max(ended, 1)))
             lessons = joined([part for part, _ in played], self.world)
             self.window.add(lessons)
             self.steps += c.moves * sum(shard.games for shard in self.shards)
@@ -147,19 +158,15 @@ class AlphaZero(Learner):
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
-    def _rivals(self) -> list[NetEvaluator | None]:
-        """One network of the past for each shard, where the settings ask for a pool."""
+    def _meet(self) -> list[tuple[int, NetEvaluator | None]]:
+        """The number of a former self for each shard and its network, where the settings ask for one."""
         c = self.config
-        if not c.pool:
-            return [None] * c.shards
+        if not c.pool or self.other:
+            return [(-1, None)] * c.shards
         if self.iterations % c.past_every == 0:
-            self.past = [*self.past, module_arrays(self.net)][-c.past :]
-        rivals: list[NetEvaluator | None] = []
-        for _ in range(c.shards):
-            net = copy.deepcopy(self.net)
-            load_module(net, self.past[int(self.rng.integers(len(self.past)))])
-            rivals.append(NetEvaluator(net, self.task.device, c.precision))
-        return rivals
+            self.past.note()
+        numbers = [self.past.draw(self.rng) for _ in range(c.shards)]
+        return [(n, NetEvaluator(self.past.rival(n), self.task.device, c.precision)) for n in numbers]
 
     @property
     def iterations(self) -> int:
@@ -192,10 +199,6 @@ class AlphaZero(Learner):
         self.optimiser.step()
         return torch.stack([policy_loss, value_loss]).detach()
 
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
-
     def weights(self) -> Arrays:
         return module_arrays(self.net)
 
@@ -204,27 +207,3 @@ class AlphaZero(Learner):
         net = seeded(0, BoardNet, world, config.channels, config.blocks, config.hidden)
         load_module(net, weights)
         return AlphaZeroAgent(world, config, net)  # type: ignore[arg-type]
-
-    def snapshot(self) -> dict[str, Any]:
-        shards = {f"shard{i}/{k}": v for i, s in enumerate(self.shards) for k, v in s.snapshot().items()}
-        return {
-            **module_arrays(self.net, "net/"),
-            **adam_arrays(self.optimiser),
-            **{f"window/{name}": value for name, value in self.window.snapshot().items()},
-            **shards,
-            **{f"past{i}/{k}": v for i, past in enumerate(self.past) for k, v in past.items()},
-            "rng": self.rng.bit_generator.state,
-            "steps": self.steps,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_adam(self.optimiser, snapshot)
-        self.window.resume(under(snapshot, "window/"))
-        for i, shard in enumerate(self.shards):
-            shard.resume(under(snapshot, f"shard{i}/"))
-        self.past = []
-        while past := under(snapshot, f"past{len(self.past)}/"):
-            self.past.append(past)
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.steps = int(snapshot["steps"])

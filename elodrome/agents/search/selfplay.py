@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Ints
+from elodrome.agents.agent import Ints, Positions
 from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.ops.td import own_discounts
+from elodrome.agents.parts.opponents import Opponent
 from elodrome.agents.parts.saved import under
 from elodrome.agents.search.forest import Evaluator, Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Game, Reals
@@ -67,14 +68,18 @@ class SelfPlay:
         }
         self._start(self.rows)
 
-    def play(self, evaluate: Evaluator, moves: int, rival: Evaluator | None = None) -> tuple[Lessons, dict[str, float]]:
+    def play(
+        self, evaluate: Evaluator, moves: int, rival: Evaluator | None = None, other: Opponent | None = None
+    ) -> tuple[Lessons, dict[str, float]]:
         """``moves`` moves in every game: the positions of the games that ended meanwhile, and sums to be averaged:
-        games ended, their plies, games won by the first seat. What the rival saw is not learned from."""
+        games ended, their plies, games won by the first seat; games against a rival, and what the network got in them.
+        The rival searches with another evaluator, or is any ``other`` agent; what it saw is not learned from."""
         self.forest.restart()
-        keep = self.keep and rival is None
-        pooled = self.rows < round(self.config.pool * self.games) * (rival is not None)
+        meets = rival is not None or other is not None
+        keep = self.keep and not meets
+        pooled = self.rows < round(self.config.pool * self.games) * meets
         taught: list[Lessons] = []
-        sums = {"games": 0.0, "plies": 0.0, "first": 0.0}
+        sums = {"games": 0.0, "plies": 0.0, "first": 0.0, "rivals": 0.0, "against rivals": 0.0}
         for _ in range(moves):
             states: Any = self.table.states(self.rows)
             seats = self.table.seats.copy()
@@ -88,6 +93,9 @@ class SelfPlay:
                     answer = self.forest.search(*asked, who, explore=True, keep=keep)
                     for whole, part in zip(found, answer, strict=True):
                         whole[rows] = part
+                elif other is not None and len(rows):
+                    found.choices[rows] = other(Positions.at(self.table, rows, words[rows]))
+                    found.policy[rows, found.choices[rows]] = 1.0
             self._note(np.flatnonzero(mine), seen, found)
             early = self.table.plies < self.config.sample
             actions = np.where(early, _sampled(found.policy, self._draw()), found.choices)
@@ -101,6 +109,9 @@ class SelfPlay:
                 sums["games"] += len(over)
                 sums["plies"] += float(self.table.plies[over].sum())
                 sums["first"] += float((self._arrays["returns"][over, 0] > 0).sum())
+                met = over[pooled[over]]
+                sums["rivals"] += len(met)
+                sums["against rivals"] += float(self._arrays["returns"][met, 1 - met % 2].sum())
                 self._start(over)
         return joined(taught, self.world), sums
 
