@@ -11,10 +11,10 @@ from elodrome.agents.agent import Positions
 from elodrome.agents.games.minimax import Minimax, MinimaxConfig
 from elodrome.agents.ops.td import own_discount, own_discounts
 from elodrome.agents.parts.solve import best_play
-from elodrome.agents.planning.alphago import play_games
 from elodrome.agents.planning.mcts import MCTS, MCTSConfig
 from elodrome.agents.registry import make_agent
 from elodrome.agents.search.forest import Forest, Leaves, SearchConfig
+from elodrome.agents.search.games import play_games
 from elodrome.agents.search.rollouts import roll_out
 from elodrome.agents.search.selfplay import PlayConfig, SelfPlay, to_go
 from elodrome.envs.enumeration import Tables, enumerate_world

@@ -35,7 +35,7 @@ def discount_of(world: World, given: float | None) -> float:
     return min(world.discount, SOLO_DISCOUNT) if world.players == 1 else world.discount
 
 
-def annealed(optimiser: torch.optim.Optimizer, rate: float, step: int, total: int) -> None:
+def annealed(optimiser: torch.optim.Optimizer, rate: float, step: float, total: float) -> None:
     """Let the step size fall in a straight line to 0 at the end of the budget."""
     for group in optimiser.param_groups:
         group["lr"] = linear_schedule(rate, 0.0, total, step)

@@ -209,6 +209,11 @@ def opponents_of(world: World, config: OpponentConfig, play: Play, net: nn.Modul
     return Opponents([(1.0, fixed(config.opponent, world, ("self", "mixed", "past", "prioritised")))])
 
 
+def stranger(choice: str, world: World, words: Sequence[str]) -> Opponent | None:
+    """``fixed`` where a choice is none of the ``words``."""
+    return None if choice in words else fixed(choice, world, words)
+
+
 def fixed(spec: str, world: World, words: Sequence[str] = ()) -> Opponent:
     """The acting half of any agent; ``words`` are what could have stood in place of its spec. Raises UserError where
     there is no such agent or it remembers games, BrokenAgent, when it plays, for what is no legal action."""

@@ -18,19 +18,16 @@ from pydantic import Field
 
 from elodrome.agents.agent import Agent, Budget, Progress, Task
 from elodrome.agents.ops import search as ops
-from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.deep import require_finite
+from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.kept import KeptLearner
-from elodrome.agents.parts.networks import Arrays, load_module, module_arrays, seeded
-from elodrome.agents.parts.opponents import Past, fixed
-from elodrome.agents.parts.saved import WEIGHTS, find_saved, read_arrays, read_card
+from elodrome.agents.parts.networks import Arrays, descend, load_module, module_arrays, seeded
+from elodrome.agents.parts.opponents import Past, stranger
 from elodrome.agents.search.agent import SearchAgent
-from elodrome.agents.search.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with
+from elodrome.agents.search.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with_saved
 from elodrome.agents.search.forest import SearchConfig
 from elodrome.agents.search.selfplay import PlayConfig, SelfPlay, Window, joined
 from elodrome.envs.game import Game, World
 from elodrome.envs.table import thread_pool
-from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import derive, generator
 
 ABOUT = {
@@ -105,7 +102,7 @@ class AlphaZero(KeptLearner):
         net: BoardNet = seeded(derive(task.seed, "net"), BoardNet, self.world, c.channels, c.blocks, c.hidden)
         layout: Any = torch.channels_last if c.blocks else torch.contiguous_format
         if c.start:
-            self._begin(net)
+            begin_with_saved(net, c.start, self.world)
         self.net: BoardNet = net.to(task.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
         self.window = Window(self.world, c.window)
@@ -113,27 +110,11 @@ class AlphaZero(KeptLearner):
         search = c.model_copy(update={"simulations": c.self_play})
         play = PlayConfig(c.sample, c.opening, c.pool)
         self.past = Past(self.net, c.past, prioritised=c.opponent == "prioritised")
-        self.other = None
-        if c.pool and c.opponent not in ("past", "prioritised"):
-            self.other = fixed(c.opponent, self.world, ("past", "prioritised"))
+        self.other = stranger(c.opponent, self.world, ("past", "prioritised")) if c.pool else None
         share = -(-c.games // c.shards)
         self.shards = [
             SelfPlay(self.world, share, search, play, derive(task.seed, "shard", i)) for i in range(c.shards)
         ]
-
-    def _begin(self, net: BoardNet) -> None:
-        """Fill the network with that of the saved agent ``start``. Raises UserError where there is none, BrokenAgent
-        with its settings where it does not fit."""
-        start = self.config.start
-        saved = find_saved(start, self.world)
-        if saved is None:
-            raise UserError(f"start={start}: no folder of a saved agent, nor the name of one for {self.world.id}")
-        card = read_card(saved[0])
-        try:
-            begin_with(net, read_arrays(saved[0] / WEIGHTS))
-        except BrokenAgent as error:
-            sizes = " ".join(f"{key}={card.config.get(key)}" for key in ("channels", "blocks", "hidden"))
-            raise BrokenAgent(f"start={start}: {card.kind} for {card.world}, {sizes}, does not fit: {error}") from error
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config
@@ -144,7 +125,8 @@ class AlphaZero(KeptLearner):
                 thread_pool().submit(shard.play, evaluate, c.moves, rival, self.other)
                 for shard, (_, rival) in zip(self.shards, met, strict=True)
             ]
-            metrics = self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
+            annealed(self.optimiser, c.rate, self.steps, budget.steps)
+            metrics = self._train()
             played = [future.result() for future in playing]
             for (number, _), (_, sums) in zip(met, played, strict=True):
                 ended = int(sums["rivals"]) * (number >= 0)
@@ -173,13 +155,11 @@ class AlphaZero(KeptLearner):
         """Iterations made so far."""
         return self.steps // (self.config.moves * sum(shard.games for shard in self.shards))
 
-    def _train(self, rate: float) -> dict[str, float]:
+    def _train(self) -> dict[str, float]:
         """One iteration's share of gradient descent on the window; the mean losses."""
         c = self.config
         if len(self.window) < c.batch:
             return {}
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         updates = max(1, round(c.moves * c.games * c.reuse / c.batch))
         losses = [self._update() for _ in range(updates)]
         names = ("loss/policy", "loss/value")
@@ -194,9 +174,7 @@ class AlphaZero(KeptLearner):
         logits, expected = self.net(seen)
         policy_loss = ops.policy_loss(logits, policy)
         value_loss = ops.value_loss(expected, ops.mixed_target(outcome, value, c.blend) / self.net.reach)
-        self.optimiser.zero_grad()
-        (policy_loss + c.value_weight * value_loss).backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        descend(self.optimiser, policy_loss + c.value_weight * value_loss)
         return torch.stack([policy_loss, value_loss]).detach()
 
     def weights(self) -> Arrays:

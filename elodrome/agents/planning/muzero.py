@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Positions, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Progress, Task
 from elodrome.agents.ops import muzero as ops
-from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.deep import discount_of, require_finite
-from elodrome.agents.parts.heads import greedy_legal, pick, probabilities
+from elodrome.agents.parts.deep import annealed, discount_of, require_finite
+from elodrome.agents.parts.heads import pick
 from elodrome.agents.parts.kept import KeptLearner
-from elodrome.agents.parts.networks import Arrays, frozen, load_module, module_arrays, seeded
-from elodrome.agents.search.forest import Found, SearchConfig
+from elodrome.agents.parts.networks import Arrays, descend, frozen, load_module, module_arrays, seeded
+from elodrome.agents.search.agent import LatentAgent
+from elodrome.agents.search.forest import SearchConfig
 from elodrome.agents.search.lanes import Lanes
 from elodrome.agents.search.latent import LatentForest
 from elodrome.agents.search.latentnet import LatentNet, NetModel
@@ -71,45 +71,6 @@ class MuZeroConfig(SearchConfig):
     opening: int = Field(5, ge=0)
 
 
-def latent_forest(world: World, games: int, config: MuZeroConfig) -> LatentForest:
-    """Trees for ``games`` positions. Raises UserError in a world of two seats whose returns are not opposite."""
-    if world.players == 2 and not world.zero_sum:
-        raise UserError(f"muzero plays worlds of two seats only where they are zero-sum, and {world.id} is not")
-    return LatentForest(world, games, config, discount_of(world, config.discount))
-
-
-class MuZeroAgent(Agent):
-    """Searches every position in its model; with 0 simulations plays the network's most probable action."""
-
-    SHARD = 64
-    config: MuZeroConfig
-
-    def __init__(self, world: World, config: MuZeroConfig, net: LatentNet) -> None:
-        super().__init__(world, config)
-        self.model = NetModel(frozen(net))  # type: ignore[arg-type]
-        self._forest: LatentForest | None = None
-
-    def search(self, positions: Positions) -> Found:
-        """Policy [B, A], value [B] of the seat to act, and choice [B]."""
-        if not self.config.simulations:
-            _, logits, values = self.model.root(positions.observations)
-            return Found(probabilities(logits, positions.legal), values, greedy_legal(logits, positions.legal))
-        if self._forest is None or self._forest.games < min(len(positions), self.SHARD):
-            self._forest = latent_forest(self.world, min(len(positions), self.SHARD), self.config)
-        parts = []
-        for start in range(0, len(positions), self._forest.games):
-            part = positions[start : start + self._forest.games]
-            parts.append(self._forest.dream(part.observations, part.legal, part.seeds, self.model))
-        return Found(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-    def act(self, positions: Positions) -> Ints:
-        return self.search(positions).choices
-
-    def evaluate(self, positions: Positions) -> Evaluation:
-        found = self.search(positions)
-        return Evaluation(found.policy, found.values)
-
-
 class MuZero(KeptLearner):
     """Learns from self-play; a position is one decision that was searched."""
 
@@ -126,10 +87,13 @@ class MuZero(KeptLearner):
         net: LatentNet = seeded(derive(task.seed, "net"), LatentNet, world, c.latent, c.width)
         self.net: LatentNet = net.to(task.device)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
-        self.forest = latent_forest(world, c.games, c.model_copy(update={"simulations": c.self_play}))
+        if world.players == 2 and not world.zero_sum:
+            raise UserError(f"muzero plays worlds of two seats only where they are zero-sum, and {world.id} is not")
+        discount = discount_of(world, c.discount)
+        self.forest = LatentForest(world, c.games, c.model_copy(update={"simulations": c.self_play}), discount)
         ahead = c.ahead or (world.max_steps if world.players == 2 else 5)
         length = max(c.window // c.games, c.moves)
-        self.memory = Trajectories(world, c.games, length, discount_of(world, c.discount), ahead)
+        self.memory = Trajectories(world, c.games, length, discount, ahead)
         self.games = Lanes(world, c.games, c.opening, derive(task.seed, "games"))
         self.rng = np.random.Generator(np.random.PCG64(derive(task.seed, "memory")))
 
@@ -138,7 +102,8 @@ class MuZero(KeptLearner):
         while self.steps < budget.steps:
             metrics = self._play()
             self.memory.aim(c.moves)
-            metrics |= self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
+            annealed(self.optimiser, c.rate, self.steps, budget.steps)
+            metrics |= self._train()
             self.steps += c.moves * c.games
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
@@ -173,11 +138,9 @@ class MuZero(KeptLearner):
         returns, lengths = zip(*over, strict=True)
         return {"games": len(over), "return": float(np.mean(returns)), "length": float(np.mean(lengths))}
 
-    def _train(self, rate: float) -> dict[str, float]:
+    def _train(self) -> dict[str, float]:
         """One iteration's share of gradient descent; the mean losses."""
         c = self.config
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         updates = max(1, round(c.moves * c.games * c.reuse / c.batch))
         losses = torch.stack([self._update() for _ in range(updates)]).mean(0).tolist()
         return dict(zip(("loss/policy", "loss/value", "loss/reward"), losses, strict=True))
@@ -203,9 +166,7 @@ class MuZero(KeptLearner):
             if k < c.unroll:
                 latents, gained = self.net.g(ops.half_gradient(latents), actions[:, k])
                 losses[2] += (ops.cross_entropy(gained, rewards[:, k]) * reward_known[:, k]).mean() / c.unroll
-        self.optimiser.zero_grad()
-        (losses[0] + c.value_weight * losses[1] + losses[2]).backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        descend(self.optimiser, losses[0] + c.value_weight * losses[1] + losses[2])
         return losses.detach()
 
     def weights(self) -> Arrays:
@@ -215,4 +176,4 @@ class MuZero(KeptLearner):
     def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
         net = seeded(0, LatentNet, world, config.latent, config.width)
         load_module(net, weights)
-        return MuZeroAgent(world, config, net)
+        return LatentAgent(world, config, NetModel(frozen(net)), discount_of(world, config.discount))  # type: ignore[arg-type]

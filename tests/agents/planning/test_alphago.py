@@ -10,8 +10,9 @@ from elodrome import make_env, play_match
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.ops.policy_gradient import masked_log_probs, taken
 from elodrome.agents.planning import alphago
-from elodrome.agents.planning.alphago import AlphaGo, AlphaGoConfig, Played, play_games
+from elodrome.agents.planning.alphago import AlphaGo, AlphaGoConfig
 from elodrome.agents.registry import make_agent
+from elodrome.agents.search.games import Played, play_games
 from elodrome.errors import UserError
 
 TTT: Any = make_env("tic_tac_toe")
