@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.ops.td import own_discount
 from elodrome.agents.search.boardnet import NetEvaluator
 from elodrome.agents.search.forest import Leaves
-from elodrome.envs.engine import GOLDEN, ROWS, U8, mix, pick_legal
+from elodrome.agents.search.playing import play_on
+from elodrome.envs.engine import GOLDEN, ROWS, U8, mix
 from elodrome.envs.game import Floats, Game, compiled
 from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, FLOATS, HAS_PLAYOUT, MAX_STEPS, PLAYERS, WORDS, WORLD
@@ -27,8 +27,8 @@ def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, ou
     header, template = world
     rules = rules_of(header)
     players, limit, playout = header[PLAYERS], header[MAX_STEPS], header[HAS_PLAYOUT]
-    mask = np.zeros(header[ACTIONS], np.uint8)
-    rewards, returns = np.zeros(players), np.zeros(players)
+    weights, returns = np.zeros(players), np.zeros(players)
+    game = np.zeros(players), weights, returns, np.zeros(header[ACTIONS], np.uint8), np.zeros(1)
     state = template.copy()
     for k in range(states.shape[0]):
         rng = seed
@@ -36,22 +36,11 @@ def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, ou
         for w in range(state.size):
             state[w] = origin[w]
             rng = mix(rng ^ np.uint64(origin[w])) + GOLDEN
-        returns[:] = 0.0
+        returns[:], weights[:] = 0.0, 1.0
         if playout and discount == 1.0:
             rules[6](state, mix(rng), returns)
         else:
-            seat, weight = seats[k], 1.0
-            for ply in range(limit):
-                decides = rules[1](state)
-                if decides < 0:
-                    break
-                if ply > 0:
-                    weight *= own_discount(discount, seat, decides)
-                rules[2](state, mask)
-                rng += GOLDEN
-                rewards[:] = 0.0
-                rules[3](state, pick_legal(mask, mix(rng)), 0, rewards)
-                returns[seat] += weight * rewards[seat]
+            play_on(rules, state, 0, 0, limit, discount, 0, rng, game)
         out[k] = returns[seats[k]]
 
 

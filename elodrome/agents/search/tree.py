@@ -83,6 +83,27 @@ def puct(
     return chosen
 
 
+@compiled(types.void(NODES, EDGES, PATH, GAMES, I8, F8, F8), _nrt=False)
+def fade_up(nodes: Any, edges: Any, path: Any, games: Any, b: int, outcome: float, discount: float) -> None:
+    """As ``back_up``, without proofs and with a discount, which stands before each seat's own decisions."""
+    game = games[b]
+    decides = nodes[edges[path[game.depth - 1].edge].child].seat
+    first, second = outcome, outcome  # the return of seat 0, and minus that of seat 1
+    low, high = game.low, game.high
+    for i in range(game.depth - 1, -1, -1):
+        edge, node = edges[path[i].edge], nodes[path[i].node]
+        first = edge.reward + own_discount(discount, 0, decides) * first
+        second = edge.reward + own_discount(discount, 1, decides) * second
+        outcome, decides = first if node.seat == 0 else second, node.seat
+        mine = outcome if node.seat == 0 else -outcome
+        low, high = min(low, mine), max(high, mine)
+        edge.visits += 1
+        edge.mean += (mine - edge.mean) / edge.visits
+        node.visits += 1
+        node.value += (outcome - node.value) / node.visits
+    game.low, game.high = low, high
+
+
 @compiled(types.void(NODES, EDGES, PATH, GAMES, I8, F8, F8, I8, F8), _nrt=False)
 def back_up(
     nodes: Any, edges: Any, path: Any, games: Any, b: int, outcome: float, discount: float, solver: int, top: float
@@ -95,24 +116,23 @@ def back_up(
     An edge is worth what its child is; where nothing is proven, that is the mean of the outcomes seen there. A proof
     counts at once for all visits an edge has had, and no node is worth less to its mover than what is proven there.
     """
+    if discount != 1.0:
+        fade_up(nodes, edges, path, games, b, outcome, discount)
+        return
     game = games[b]
     depth = game.depth
-    leaf = nodes[edges[path[depth - 1].edge].child]
-    sure = solver and leaf.proven
+    sure = solver and depth > 0 and nodes[edges[path[depth - 1].edge].child].proven
     before = 0.0
     if sure:
         for i in range(depth):
             before += edges[path[i].edge].reward
     low, high = game.low, game.high
-    decides, first, second = leaf.seat, outcome, outcome  # of seat 0, and minus that of seat 1
     added = outcome  # to the sum of what the visits of the next edge are worth
     for i in range(depth - 1, -1, -1):
         edge, node = edges[path[i].edge], nodes[path[i].node]
         mine = 1.0 if node.seat == 0 else -1.0
-        first = edge.reward + own_discount(discount, 0, decides) * first
-        second = edge.reward + own_discount(discount, 1, decides) * second
-        outcome, decides = first if node.seat == 0 else second, node.seat
-        added = edge.reward + added if solver else outcome  # proofs: without discount
+        outcome = edge.reward + outcome
+        added = edge.reward + added
         low, high = min(low, mine * outcome), max(high, mine * outcome)
         visits, value = node.visits, np.float64(node.value)
         edge.visits += 1
