@@ -46,6 +46,13 @@ def best_play(tables: Tables) -> tuple[Reals, Reals]:
     return q, value
 
 
+def solve(tables: Tables) -> tuple[Reals, Reals]:
+    """``best_play`` for the seat to act: (q [S, A], value [S]); q is -inf where illegal, the value of an end 0."""
+    q, value = best_play(tables)
+    states, seats = np.arange(tables.size), np.maximum(tables.seats, 0)
+    return q[states, :, seats], np.where(tables.seats >= 0, value[states, seats], 0.0)
+
+
 @compiled(types.void(WORLD, ROWS, REAL_ROWS, ROWS, MASKS, REAL_ROWS))
 def look_two_plies(world: Any, roots: Any, q: Any, states: Any, masks: Any, rewards: Any) -> None:
     """q [B, A] of state rows [B, W] without dice: the mover's reward, less what the best reply takes at once.
@@ -111,11 +118,9 @@ class Judge:
             if world.has_chance:
                 raise
             return
-        q, _ = best_play(tables)
+        self._q, _ = solve(tables)
         self._index = RowIndex(tables.states)
-        self._q = np.full((tables.size, world.actions), -np.inf)
         live = np.flatnonzero(tables.seats >= 0)
-        self._q[live] = q[live, :, tables.seats[live]]
         worst = np.where(np.isneginf(self._q), np.inf, self._q)[live].min(axis=1)
         self.stake = float((self._q[live].max(axis=1) - worst).max()) or 1.0
 

@@ -184,7 +184,7 @@ class MCTS(Agent):
         def part(lo: int, hi: int) -> int:
             room = uct.room_for(self.world, config.simulations, config.c)
             ours, theirs = (tuple(a[lo:hi] for a in arrays) for arrays in (given, found))
-            return int(search(self.world.compiled, *room, ours, *numbers, theirs))
+            return int(search(self.world.compiled, *room, ours, *numbers, theirs))  # type: ignore[call-arg]
 
         parts = min(config.threads or os.cpu_count() or 1, count)
         edges = [count * i // parts for i in range(parts + 1)] if parts else []
