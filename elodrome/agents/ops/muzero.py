@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from elodrome.agents.ops.td import own_discount
@@ -45,11 +44,6 @@ def scaled(latent: Tensor) -> Tensor:
 def half_gradient(latent: Tensor) -> Tensor:
     """The same numbers with half their gradient: what stands before every step of the dynamics (appendix G)."""
     return 0.5 * latent + 0.5 * latent.detach()
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-target^T log softmax(logits): logits and target [B, Z] -> [B]."""
-    return -(target * torch.log_softmax(logits, -1)).sum(-1)
 
 
 def n_step_values(rewards: Any, values: Any, goes_on: Any, tails: Any, turn: float, discount: float, n: int) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor
 from elodrome.agents.agent import Ints, Positions
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.envs.game import Mask, Reals
-from elodrome.seeding import mix64
+from elodrome.seeding import mix64, units
 
 
 @dataclass(frozen=True)
@@ -66,5 +66,4 @@ def greedy_legal(values: npt.NDArray[Any], legal: Mask) -> Ints:
 
 def quantiles_of(positions: Positions) -> Reals:
     """One number in [0, 1) per position, from its seed alone."""
-    quantiles: Reals = (mix64(positions.seeds) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return quantiles
+    return units(mix64(positions.seeds))

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from elodrome.agents.agent import Agent, Budget, Ints, Positions, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
-from elodrome.agents.ops import search as ops
+from elodrome.agents.ops.search import cross_entropy
 from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import Arrays, descend, load_module, module_arrays, seeded
@@ -143,9 +143,9 @@ class AlphaGo(KeptLearner):
             seen, policy, outcome, _ = (torch.from_numpy(array).to(self.task.device) for array in arrays)
             logits, expected = net(seen)
             loss = (
-                ops.policy_loss(logits, policy)
+                cross_entropy(logits, policy).mean()
                 if name == "imitation"
-                else ops.value_loss(expected, outcome / net.reach)
+                else pg.value_loss(expected, outcome / net.reach)
             )
             descend(optimiser, loss)
             losses.append(float(loss.detach()))

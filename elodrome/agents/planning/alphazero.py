@@ -17,6 +17,7 @@ import torch
 from pydantic import Field
 
 from elodrome.agents.agent import Agent, Budget, Progress, Task
+from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops import search as ops
 from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.kept import KeptLearner
@@ -172,8 +173,8 @@ class AlphaZero(KeptLearner):
             seen = seen.contiguous(memory_format=torch.channels_last)
         self.net.train()
         logits, expected = self.net(seen)
-        policy_loss = ops.policy_loss(logits, policy)
-        value_loss = ops.value_loss(expected, ops.mixed_target(outcome, value, c.blend) / self.net.reach)
+        policy_loss = ops.cross_entropy(logits, policy).mean()
+        value_loss = pg.value_loss(expected, ops.mixed_target(outcome, value, c.blend) / self.net.reach)
         descend(self.optimiser, policy_loss + c.value_weight * value_loss)
         return torch.stack([policy_loss, value_loss]).detach()
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from elodrome.agents.agent import Agent, Budget, Progress, Task
 from elodrome.agents.ops import muzero as ops
+from elodrome.agents.ops.search import cross_entropy
 from elodrome.agents.parts.deep import annealed, discount_of, require_finite
 from elodrome.agents.parts.heads import pick
 from elodrome.agents.parts.kept import KeptLearner
@@ -161,11 +162,11 @@ class MuZero(KeptLearner):
         for k in range(c.unroll + 1):
             logits, expected = self.net.f(latents)
             share = 1.0 if k == 0 else 1.0 / c.unroll
-            losses[0] += share * (ops.cross_entropy(logits, policies[:, k]) * policy_known[:, k]).mean()
-            losses[1] += share * (ops.cross_entropy(expected, values[:, k]) * value_known[:, k]).mean()
+            losses[0] += share * (cross_entropy(logits, policies[:, k]) * policy_known[:, k]).mean()
+            losses[1] += share * (cross_entropy(expected, values[:, k]) * value_known[:, k]).mean()
             if k < c.unroll:
                 latents, gained = self.net.g(ops.half_gradient(latents), actions[:, k])
-                losses[2] += (ops.cross_entropy(gained, rewards[:, k]) * reward_known[:, k]).mean() / c.unroll
+                losses[2] += (cross_entropy(gained, rewards[:, k]) * reward_known[:, k]).mean() / c.unroll
         descend(self.optimiser, losses[0] + c.value_weight * losses[1] + losses[2])
         return losses.detach()
 

@@ -11,7 +11,7 @@ from elodrome.agents.ops.td import cut_is_end
 from elodrome.agents.parts.heads import pick
 from elodrome.agents.parts.saved import under
 from elodrome.envs.game import Reals, World
-from elodrome.seeding import U64, mix64
+from elodrome.seeding import U64, mix64, units
 
 
 class Lanes:
@@ -35,8 +35,7 @@ class Lanes:
 
     def quantiles(self) -> Reals:
         """One number in [0, 1) per game."""
-        uniform: Reals = (self.draw() >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return uniform
+        return units(self.draw())
 
     def look(self) -> tuple[Any, Any]:
         """Observations [B, *shape] of the seats to act, legal actions [B, A]."""

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from elodrome.agents.agent import Ints, Positions
 from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.ops.td import own_discounts
+from elodrome.agents.parts.heads import pick
 from elodrome.agents.parts.opponents import Opponent
 from elodrome.agents.parts.saved import under
 from elodrome.agents.search.forest import Evaluator, Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Game, Reals
-from elodrome.seeding import U64, derive, mix64
+from elodrome.seeding import U64, derive, mix64, units
 
 
 class Lessons(NamedTuple):
@@ -98,7 +99,7 @@ class SelfPlay:
                     found.policy[rows, found.choices[rows]] = 1.0
             self._note(np.flatnonzero(mine), seen, found)
             early = self.table.plies < self.config.sample
-            actions = np.where(early, _sampled(found.policy, self._draw()), found.choices)
+            actions = np.where(early, pick(found.policy, units(self._draw())), found.choices)
             self._step(self.rows, actions)
             over = np.flatnonzero(self.table.seats < 0)
             if keep:
@@ -139,7 +140,7 @@ class SelfPlay:
             now = rows[(plies[rows] > ply) & (self.table.seats[rows] >= 0)]
             if len(now):
                 uniform = self.table.legal(now).astype(np.float64)
-                self._step(now, _sampled(uniform, words[now]))
+                self._step(now, pick(uniform, units(words[now])))
         over = rows[self.table.seats[rows] < 0]
         if len(over):  # the random plies already ended it
             self._start(over)
@@ -188,14 +189,6 @@ def to_go(rewards: npt.NDArray[Any], movers: Ints, discount: float) -> Reals:
     r_t = np.moveaxis(rewards, 1, 0).astype(np.float64)
     fades = own_discounts(discount, np.roll(movers.T, -1, axis=0), r_t.shape[2])  # nothing comes after the last
     return np.moveaxis(discounted_returns(r_t, fades, 0.0 * r_t, np.ones(len(r_t))), 0, 1)
-
-
-def _sampled(weights: Reals, words: U64) -> Ints:
-    """One action [B] per row, in proportion to its weights [B, A]; actions of weight 0 are never drawn."""
-    sums = weights.cumsum(axis=1)
-    total = sums[:, -1]
-    at = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53 * total
-    return (sums <= np.minimum(at, np.nextafter(total, 0.0))[:, None]).sum(axis=1)
 
 
 def joined(parts: list[Lessons], world: Game) -> Lessons:
