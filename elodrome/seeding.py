@@ -36,3 +36,9 @@ def mix64(words: U64) -> U64:
 def streams(seed: int, count: int) -> U64:
     """``count`` independent SplitMix64 states, shape [count], for the rows of a batch."""
     return mix64(np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64))
+
+
+def units(words: U64) -> npt.NDArray[np.float64]:
+    """Random words as numbers in [0, 1), evenly spaced: their upper 53 bits."""
+    uniform: npt.NDArray[np.float64] = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform

@@ -159,6 +159,18 @@ def test_rooms_of_the_agents_stand_on_each_other() -> None:
     )
 
 
+def test_an_algorithm_can_be_read_at_one_sitting() -> None:
+    """No file of a family is longer than 200 lines: what is shared, and data structures, have rooms of their own."""
+
+    def breaches() -> Iterator[str]:
+        for module in MODULES:
+            lines = len(module.path.read_text("utf-8").splitlines())
+            if any(_within(module.name, f"elodrome.agents.{family}") for family in FAMILIES) and lines > 200:
+                yield f"{_where(module, 1)}: {lines} lines"
+
+    _clean(breaches())
+
+
 def test_agents_import_no_concrete_world() -> None:
     rooms = [f"elodrome.envs.{room}" for room in ("boards", "gridworlds", "matrix", "tokens", "adapters")]
     _clean(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.seeding import U64, mix64
+from elodrome.seeding import U64, mix64, units
 
 if TYPE_CHECKING:
     from elodrome.envs.game import Floats, Mask, World
@@ -77,8 +77,7 @@ def uniform(world: World, words: U64) -> Floats:
     low, high = box(world)
     size = len(world.low)
     columns: Any = words[:, None] + np.arange(1, size + 1, dtype=np.uint64)
-    entries = mix64(columns) >> np.uint64(11)
-    shares = (entries.astype(np.float64) * 2.0**-53).reshape(len(words), *world.action_shape)
+    shares = units(mix64(columns)).reshape(len(words), *world.action_shape)
     return np.clip((low + shares * (high - low)).astype(np.float32), low, high)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from elodrome.agents.ops.policy_gradient import clipped_surrogate
+
 
 def group_advantages(rewards: Tensor, *, normalise: bool = True, epsilon: float = 1e-6) -> Tensor:
     """Advantages [N, G] of rewards [N, G] within their group, equation (5.20): (R - mean) / (std + epsilon).
@@ -46,9 +48,7 @@ def clipped_objective(
     good answers rise further (Clip-Higher, 5.5.4); by default they are equal.
     """
     ratio = torch.exp(log_prob - old_log_prob)
-    bounded = ratio.clamp(1.0 - clip, 1.0 + (clip if clip_high is None else clip_high))
-    gain = advantage[:, None]
-    return (torch.minimum(ratio * gain, bounded * gain) * spoken).sum(dim=1).mean()
+    return (clipped_surrogate(ratio, advantage[:, None], clip, clip_high) * spoken).sum(dim=1).mean()
 
 
 def clipped_share(

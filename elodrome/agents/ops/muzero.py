@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from elodrome.agents.ops.td import own_discount
 
 EPSILON = 1e-3
 
@@ -45,25 +46,21 @@ def half_gradient(latent: Tensor) -> Tensor:
     return 0.5 * latent + 0.5 * latent.detach()
 
 
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-target^T log softmax(logits): logits and target [B, Z] -> [B]."""
-    return -(target * torch.log_softmax(logits, -1)).sum(-1)
-
-
 def n_step_values(rewards: Any, values: Any, goes_on: Any, tails: Any, turn: float, discount: float, n: int) -> Any:
     """z_t = r_t + gamma r_{t+1} + ... + gamma^n v_{t+n} of the seat to act at t (section 3), all [T, B], time first.
 
-    rewards: of the mover. values: of the seat to act, by search. goes_on: 0 where step t ended the episode; tails is
-    then what the seat to act would have had from there on, had it not been cut off (0 where the rules ended it). turn:
-    -1 where seats alternate, 1 in solo worlds. At the end of the data the newest value stands in for what comes.
+    rewards: of the mover. values: of the seat to act, by search; minus that is the other's. goes_on: 0 where step t
+    ended the episode; tails is then what the seat to act would have had from there on, had it not been cut off (0 where
+    the rules ended it). turn: -1 where seats alternate (gamma then stands before every other step: ``own_discount``),
+    1 in solo worlds. At the end of the data the newest value stands in for what comes.
     """
-    size = len(rewards)
+    size, seats = len(rewards), 1 if turn > 0 else 2
     z = np.array(values, np.float64)
     for t in range(size - 1):
         total, weight = np.zeros_like(z[t]), np.ones_like(z[t])
         last = min(t + n, size - 1)
         for i in range(t, last):
             total += weight * (rewards[i] + discount * (1 - goes_on[i]) * tails[i])
-            weight = weight * goes_on[i] * discount * turn
+            weight = weight * goes_on[i] * own_discount(discount, 0, (i + 1 - t) % seats) * turn
         z[t] = total + weight * values[last]
     return z

@@ -31,9 +31,15 @@ def importance_ratio(log_prob: Tensor, old_log_prob: Tensor) -> Tensor:
     return (log_prob - old_log_prob).exp()
 
 
+def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip: float, clip_high: float | None = None) -> Tensor:
+    """``min(rho A, clip(rho, 1 - eps, 1 + eps') A)``, element by element; eps' is eps where nothing else is given."""
+    bounded = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
+    return torch.minimum(ratio * advantage, bounded * advantage)
+
+
 def clipped_surrogate_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     """``-E[min(rho A, clip(rho, 1 - eps, 1 + eps) A)]``, PPO's objective (eq. 3.72) with the sign of a loss."""
-    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    return -clipped_surrogate(ratio, advantage, clip).mean()
 
 
 def penalised_surrogate_loss(ratio: Tensor, advantage: Tensor, divergence: Tensor, beta: float) -> Tensor:

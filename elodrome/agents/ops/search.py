@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
-def policy_loss(logits: Tensor, policy: Tensor) -> Tensor:
-    """-pi^T log p_theta: mean over the batch (algorithm 12, line 15). logits [B, A], policy [B, A] -> []."""
-    return -(policy * logits.log_softmax(-1)).sum(-1).mean()
-
-
-def value_loss(value: Tensor, target: Tensor) -> Tensor:
-    """(z - v_theta)^2: mean over the batch (algorithm 12, line 15). value [B], target [B] -> []."""
-    return (target - value).square().mean()
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """-target^T log softmax(logits): logits and target [B, Z] -> [B]. With the search's policy for a target, -pi^T log
+    p_theta of algorithm 12, line 15."""
+    return -(target * torch.log_softmax(logits, -1)).sum(-1)
 
 
 def mixed_target(outcome: Tensor, searched: Tensor, blend: float) -> Tensor:

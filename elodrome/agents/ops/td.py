@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 from numba.extending import register_jitable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -88,6 +89,24 @@ def cut_is_end(players: Any) -> Any:
     value of what it never decides in; so nothing is bootstrapped there, by any seat.
     """
     return players > 1
+
+
+@equation
+def own_discount(discount: Any, seat: Any, decides: Any) -> Any:
+    """What stands before the return of ``seat`` from a state on in which ``decides`` is to act: gamma where that is
+    ``seat`` itself, else 1.
+
+    That is what ``discount`` means in this house: it is applied once for each decision of the same seat, not for each
+    ply. What a decision earned is all that its seat got until its own next one, whatever others did between, so that
+    one more seat at the table, or a choice made at the same moment, changes nobody's horizon. Each seat counts for
+    itself: below 1, even where every payment is taken from the other seat, the returns of two seats are not opposite.
+    """
+    return discount if seat == decides else 1.0
+
+
+def own_discounts(discount: float, decides: Any, players: int) -> Any:
+    """``own_discount`` of every seat: decides [...], the seats to act, -> float64 [..., players]."""
+    return np.where(np.asarray(decides)[..., None] == np.arange(players), discount, 1.0)
 
 
 @equation

@@ -1,37 +1,31 @@
-"""What the deep agents share: settings, the pool of opponents, and what stops a learning that has gone astray."""
+"""What the deep agents share: settings, and what stops a learning that has gone astray."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Config
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.networks import Torso
-from elodrome.agents.parts.vector import Opponent
-from elodrome.agents.random import Random
+from elodrome.agents.parts.opponents import OpponentConfig
 from elodrome.envs.game import World
 from elodrome.errors import Diverged
 
 SOLO_DISCOUNT = 0.99
 
 
-class DeepConfig(Config):
+class DeepConfig(OpponentConfig):
     """torso: how observations are read; channels: of its convolutions; hidden: widths of the layers behind. rate:
     Adam's step size. discount: None is the world's own, at most 0.99 in solo worlds, where episodes may be long and
-    nothing else bounds the values. opponent, in worlds of several seats: "self" (the current policy in every other
-    seat), "random", or "mixed" (each game one of the two, ``self_share`` of them against itself)."""
+    nothing else bounds the values. The rest as ``OpponentConfig`` says."""
 
     hidden: tuple[int, ...] = Field((128, 128), min_length=1)
     channels: int = Field(16, ge=1)
     torso: Torso = "mlp"
     rate: float = Field(1e-3, gt=0.0)
     discount: float | None = Field(None, ge=0.0, le=1.0)
-    opponent: Literal["self", "random", "mixed"] = "mixed"
-    self_share: float = Field(0.8, gt=0.0, lt=1.0)
 
 
 def discount_of(world: World, given: float | None) -> float:
@@ -41,19 +35,7 @@ def discount_of(world: World, given: float | None) -> float:
     return min(world.discount, SOLO_DISCOUNT) if world.players == 1 else world.discount
 
 
-def opponents_of(world: World, config: DeepConfig, play: Opponent) -> list[tuple[float, Opponent]]:
-    """The pool that the learner meets; ``play`` is its own policy. Empty in solo worlds."""
-    if world.players == 1:
-        return []
-    rivals: dict[str, list[tuple[float, Opponent]]] = {
-        "self": [(1.0, play)],
-        "random": [(1.0, Random(world).act)],
-        "mixed": [(config.self_share, play), (1.0 - config.self_share, Random(world).act)],
-    }
-    return rivals[config.opponent]
-
-
-def annealed(optimiser: torch.optim.Optimizer, rate: float, step: int, total: int) -> None:
+def annealed(optimiser: torch.optim.Optimizer, rate: float, step: float, total: float) -> None:
     """Let the step size fall in a straight line to 0 at the end of the budget."""
     for group in optimiser.param_groups:
         group["lr"] = linear_schedule(rate, 0.0, total, step)

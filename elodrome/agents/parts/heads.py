@@ -23,7 +23,7 @@ from elodrome.agents.ops import gaussian
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.envs.actions import Actions, box
 from elodrome.envs.game import Mask, Reals, World
-from elodrome.seeding import mix64
+from elodrome.seeding import mix64, units
 
 Outputs = npt.NDArray[Any]  # of a network, on the host
 
@@ -231,5 +231,4 @@ def quantiles_of(positions: Positions) -> Reals:
     words: Any = positions.seeds
     if shape:
         words = (words[:, None] + np.arange(math.prod(shape), dtype=np.uint64)).reshape(len(words), *shape)
-    quantiles: Reals = (mix64(words) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return quantiles
+    return units(mix64(words))

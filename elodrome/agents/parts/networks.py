@@ -7,6 +7,7 @@ from a seed of their own; torch's global generators are left as they were.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -175,12 +176,14 @@ def to_tensor(array: npt.NDArray[Any], device: str | torch.device) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor, max_norm: float) -> Tensor:
-    """One step down the gradient, its norm cut to ``max_norm``; the norm before that."""
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor, max_norm: float = math.inf) -> Any:
+    """One step down the gradient, its norm cut to ``max_norm`` where that is given; the norm before that, else None."""
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    norm = None
+    if max_norm < math.inf:
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
     optimiser.step()
     return norm
 

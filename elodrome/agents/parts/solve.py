@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from elodrome.agents.ops.td import own_discounts
 from elodrome.envs.engine import MASKS, REAL_ROWS, ROWS
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Game, Reals, Words, compiled
@@ -22,16 +23,18 @@ from elodrome.errors import UserError
 def best_play(tables: Tables) -> tuple[Reals, Reals]:
     """Backward induction: (q [S, A, P], value [S, P]) when every seat does what is best for itself.
 
-    q is -inf where illegal; where actions are equally good for the seat that acts, the first is assumed. Sweeps go on
-    until nothing changes, at most max_steps + 1 times: a world with cycles gets the value of that many steps.
+    Both are returns from the state on, each seat's discounted by its own decisions (``own_discount``). q is -inf where
+    illegal; where actions are equally good for the seat that acts, the first is assumed. Sweeps go on until nothing
+    changes, at most max_steps + 1 times: a world with cycles gets the value of that many steps.
     """
     game, size, actions = tables.game, tables.size, tables.game.actions
     pair = np.repeat(np.arange(size * actions), np.diff(tables.offsets))
     legal = tables.legal.astype(np.bool_)
     live = np.flatnonzero(tables.seats >= 0)
+    fades = own_discounts(game.discount, tables.seats[tables.next_state], game.players)
     value = np.zeros((size, game.players))
     for _ in range(game.max_steps + 1):
-        ahead = tables.reward + game.discount * value[tables.next_state]
+        ahead = tables.reward + fades * value[tables.next_state]
         q = np.zeros((size, actions, game.players))
         np.add.at(q.reshape(size * actions, -1), pair, tables.probability[:, None] * ahead)
         q[~legal] = -np.inf
@@ -41,6 +44,13 @@ def best_play(tables: Tables) -> tuple[Reals, Reals]:
             break
         value[live] = best
     return q, value
+
+
+def solve(tables: Tables) -> tuple[Reals, Reals]:
+    """``best_play`` for the seat to act: (q [S, A], value [S]); q is -inf where illegal, the value of an end 0."""
+    q, value = best_play(tables)
+    states, seats = np.arange(tables.size), np.maximum(tables.seats, 0)
+    return q[states, :, seats], np.where(tables.seats >= 0, value[states, seats], 0.0)
 
 
 @compiled(types.void(WORLD, ROWS, REAL_ROWS, ROWS, MASKS, REAL_ROWS))
@@ -108,11 +118,9 @@ class Judge:
             if world.has_chance:
                 raise
             return
-        q, _ = best_play(tables)
+        self._q, _ = solve(tables)
         self._index = RowIndex(tables.states)
-        self._q = np.full((tables.size, world.actions), -np.inf)
         live = np.flatnonzero(tables.seats >= 0)
-        self._q[live] = q[live, :, tables.seats[live]]
         worst = np.where(np.isneginf(self._q), np.inf, self._q)[live].min(axis=1)
         self.stake = float((self._q[live].max(axis=1) - worst).max()) or 1.0
 

@@ -8,7 +8,7 @@ have no opponents; everything else is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from elodrome.agents.agent import Ints, Positions
 from elodrome.agents.ops.td import cut_is_end
+from elodrome.agents.parts.opponents import Opponent, Opponents
 from elodrome.agents.parts.saved import under
 from elodrome.envs.actions import Action, Actions, as_array, as_plain, blank
 from elodrome.envs.game import Floats, Mask, Reals, World
@@ -23,14 +24,13 @@ from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, mix64
 
 Flags = npt.NDArray[np.bool_]
-Opponent = Callable[[Positions], Sequence[int] | Actions]  # an agent's ``act``, or a learner's own policy
 
 
 class SeatEnv:
     """``size`` games of ``world``, the learner in one seat of each, opponents in the others.
 
-    The seat goes round from game to game of a row. Each game draws its opponent from ``opponents``, pairs of a weight
-    and a callable on Positions. Seeds of games and of positions come from ``seed`` and the game's number alone.
+    The seat goes round from game to game of a row. Each game draws its opponent from ``opponents``; pairs of a weight
+    and a callable on Positions will do. Seeds of games and of positions come from ``seed`` and the game's number alone.
 
     Arrays, new at every step: observation float32 [B, *shape] and legal uint8 [B, A] of the next decision; reward
     float64 [B]; terminated and truncated bool [B]; final_observation float32 [B, *shape] and final_legal uint8 [B, A],
@@ -46,16 +46,15 @@ class SeatEnv:
         world: World,
         size: int,
         seed: int,
-        opponents: Sequence[tuple[float, Opponent]] = (),
+        opponents: Opponents | Sequence[tuple[float, Opponent]] = (),
         *,
         restart: bool = True,
     ) -> None:
-        if world.players > 1 and not opponents:
+        self.opponents = opponents if isinstance(opponents, Opponents) else Opponents(opponents)
+        if world.players > 1 and not self.opponents:
             raise UserError(f"{world.id} has {world.players} seats: learning in one of them needs opponents")
         self.world, self.size, self.restart = world, size, restart
         self.table = world.table(size)
-        self._opponents = [play for _, play in opponents]
-        self._shares = np.cumsum([weight for weight, _ in opponents])
         self._seed = np.uint64(derive(seed, "games"))
         self._rows = np.arange(size)
         self._game_seeds: U64 = np.zeros(size, np.uint64)
@@ -100,6 +99,7 @@ class SeatEnv:
             self.returns = self.lengths = np.zeros(0)
             return
         self.returns, self.lengths = self._episode[ended].T.copy()
+        self.opponents.tell(self._rival[ended], self.returns)
         final = table.observe(ended, self.seat[ended])
         if self.restart:
             earned = self.reward.copy()  # what opponents' openings bring in the new games belongs to no decision
@@ -120,9 +120,8 @@ class SeatEnv:
             self._games[rows] += 1
             self._game_seeds[rows] = seeds
             self._episode[rows] = 0.0
-            if len(self._opponents) > 1:
-                share = mix64(seeds + np.uint64(1)) / 2.0**64 * self._shares[-1]
-                self._rival[rows] = np.minimum(np.searchsorted(self._shares, share, "right"), len(self._shares) - 1)
+            if self.world.players > 1:
+                self._rival[rows] = self.opponents.meet(seeds)
             self.table.reset(rows, seeds)
             for row in rows if self._foreign else ():
                 self._moves[row] = []
@@ -141,7 +140,7 @@ class SeatEnv:
             actions = blank(self.world, len(rows))
             for rival in np.unique(self._rival[rows]):
                 asked = np.flatnonzero(self._rival[rows] == rival)
-                actions[asked] = self._opponents[rival](self.positions(rows[asked]))
+                actions[asked] = self.opponents.act(int(rival), self.positions(rows[asked]))
             self._play(rows, actions)
 
     def _play(self, rows: Ints, actions: Actions) -> None:
@@ -163,7 +162,8 @@ class SeatEnv:
         """All games in progress, as arrays; those of a foreign world as the moves since their seeds."""
         games = self.table.snapshot()
         rest = {name: getattr(self, f"_{name}").copy() for name in ("games", "rival", "game_seeds", "episode")}
-        arrays = {**rest, "seat": self.seat.copy()}
+        known = {f"opponents/{name}": value for name, value in self.opponents.snapshot().items()}
+        arrays = {**rest, **known, "seat": self.seat.copy()}
         if games is None:
             played = np.array(list(map(len, self._moves)))
             moves = np.stack([blank(self.world, played.max()) for _ in self._moves])
@@ -178,6 +178,7 @@ class SeatEnv:
         for name in ("games", "rival", "game_seeds", "episode"):
             getattr(self, f"_{name}")[...] = snapshot[name]
         self.seat[...] = snapshot["seat"]
+        self.opponents.resume(under(snapshot, "opponents/"))
         games = under(snapshot, "table/")
         if games:
             self.table.restore(games)

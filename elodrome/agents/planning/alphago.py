@@ -9,31 +9,30 @@ than p_rho, and judges leaves by (1 - lambda) v_theta(s) + lambda z, with z the 
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Ints, Positions, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
-from elodrome.agents.ops import search as ops
-from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.deep import require_finite
-from elodrome.agents.parts.heads import pick, probabilities, quantiles_of
-from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
-from elodrome.agents.parts.saved import under
+from elodrome.agents.ops.search import cross_entropy
+from elodrome.agents.parts.deep import annealed, require_finite
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import Arrays, descend, load_module, module_arrays, seeded
+from elodrome.agents.parts.opponents import Past, stranger
 from elodrome.agents.registry import make_agent
 from elodrome.agents.search.agent import SearchAgent
 from elodrome.agents.search.boardnet import BoardNet, NetEvaluator
-from elodrome.agents.search.forest import Found, SearchConfig
+from elodrome.agents.search.forest import SearchConfig
+from elodrome.agents.search.games import Choose, Played, play_games, sampler
 from elodrome.agents.search.rollouts import MixedEvaluator
-from elodrome.agents.search.selfplay import Lessons, Window, to_go
-from elodrome.envs.game import Floats, Game, Mask, World
+from elodrome.agents.search.selfplay import Lessons, Window
+from elodrome.envs.game import Game, World
 from elodrome.errors import UserError
-from elodrome.seeding import derive, generator, streams
+from elodrome.seeding import derive, generator
 
 ABOUT = {
     "cls": "AlphaGo",
@@ -43,7 +42,6 @@ ABOUT = {
     "needs": ("state", "perfect", "zero_sum", "deterministic"),
 }
 NETS = ("imitation", "policy", "value")
-Choose = Callable[[Positions], Any]  # actions [B]
 
 
 class AlphaGoConfig(SearchConfig):
@@ -53,8 +51,9 @@ class AlphaGoConfig(SearchConfig):
     imitated. imitate, reinforce: shares of the budget that go to p_sigma and p_rho; the rest goes to v_theta. channels,
     blocks, hidden: of each network, see ``BoardNet``. games: played in one iteration, each begun with 0 to ``opening``
     uniformly random plies. batch, reuse: of the regressions; how often a position is learned from. window: positions
-    kept for that. rate: of the regressions; gradient_rate: of REINFORCE. past: opponents remembered, one every
-    ``past_every`` iterations of it."""
+    kept for that. rate: of the regressions; gradient_rate: of REINFORCE. opponent: whom it meets there: "past" or
+    "prioritised", its former selves, the second above all those of whom it wins little, "self", or any agent's spec.
+    past: former selves remembered, one every ``past_every`` iterations of it."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     greedy: bool = True
@@ -73,63 +72,15 @@ class AlphaGoConfig(SearchConfig):
     window: int = Field(50_000, ge=1)
     rate: float = Field(2e-3, gt=0.0)
     gradient_rate: float = Field(1e-3, gt=0.0)
+    opponent: str = "past"
     past: int = Field(16, ge=1)
     past_every: int = Field(5, ge=1)
 
 
-class Played(NamedTuple):
-    """n decisions of finished games: observations float32 [n, *shape], legal uint8 [n, A], actions, seats and games
-    int64 [n], outcome float32 [n] (return of the seat that decided, from there to the end)."""
-
-    observations: Floats
-    legal: Mask
-    actions: Ints
-    seats: Ints
-    games: Ints
-    outcome: Floats
-
-
-def play_games(world: Game, games: int, seed: int, opening: int, choose: Choose) -> Played:
-    """Play whole games; what happened before a game's random opening was over is left out."""
-    table = world.table(games)
-    table.reset(np.arange(games), streams(derive(seed, "dice"), games))
-    plies = generator(seed, "opening").integers(0, opening + 1, games)
-    words = streams(derive(seed, "agents"), games)
-    rewards = np.zeros((games, world.max_steps, world.players))
-    parts: list[tuple[Any, ...]] = []
-    while len(rows := np.flatnonzero(table.seats >= 0)):
-        at = Positions.at(table, rows, words[rows])
-        random = at.plies < plies[rows]
-        actions = pick(at.legal.astype(np.float64), quantiles_of(at))
-        meant = np.flatnonzero(~random)
-        if len(meant):
-            chosen = Positions.at(table, rows[meant], words[rows[meant]])
-            actions[meant] = np.asarray(choose(chosen), np.int64)
-            parts.append((chosen.observations, chosen.legal, actions[meant], chosen.seats, rows[meant], chosen.plies))
-        rewards[rows, at.plies] = table.step(rows, actions)
-    observations, legal, taken, seats, of, plies = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    outcome = to_go(rewards[:, : table.plies.max()], world.discount)[of, plies, seats]
-    return Played(observations, legal, taken, seats, of, outcome.astype(np.float32))
-
-
-class AlphaGoAgent(SearchAgent):
-    """Searches every position; with 0 simulations plays the most probable action of its prior."""
-
-    def __init__(self, world: Game, config: AlphaGoConfig, nets: dict[str, BoardNet], device: str = "cpu") -> None:
-        evaluators = {name: NetEvaluator(nets[name], device) for name in NETS}
-        mixed = MixedEvaluator(world, evaluators.get(config.prior), evaluators["value"], config.mix)
-        super().__init__(world, config, evaluators.get(config.prior, evaluators["policy"]), mixed)
-        self.draws = config.simulations == 0 and not config.greedy
-
-    def search(self, positions: Positions) -> Found:
-        """See ``SearchAgent``; where ``greedy`` is off, the prior alone draws its actions."""
-        found = super().search(positions)
-        return found._replace(choices=pick(found.policy, quantiles_of(positions))) if self.draws else found
-
-
-class AlphaGo(Learner):
+class AlphaGo(KeptLearner):
     """Learns in three stages; a position is one decision of a game that was played for any of them."""
 
+    KEEPS = ("nets", "optimisers", "windows", "past", "steps", "rounds")
     config_class = AlphaGoConfig
     unit = "positions"
     default_steps = 200_000
@@ -153,7 +104,8 @@ class AlphaGo(Learner):
             for name, net in self.nets.items()
         }
         self.windows = {name: Window(self.world, c.window) for name in ("imitation", "value")}
-        self.past: list[Arrays] = []
+        self.past = Past(self.nets["policy"], c.past, prioritised=c.opponent == "prioritised")
+        self.other = stranger(c.opponent, self.world, ("past", "prioritised", "self"))
         self.rounds = 0  # iterations of REINFORCE
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
@@ -163,14 +115,14 @@ class AlphaGo(Learner):
             rng = generator(self.task.seed, "iteration", self.steps)
             if self.steps < first:
                 played = self._play(self.expert.act)
-                rate = linear_schedule(c.rate, 0.0, first, self.steps)
-                metrics = {"loss/imitation": self._regress("imitation", played, rate, rng)}
+                annealed(self.optimisers["imitation"], c.rate, self.steps, first)
+                metrics = {"loss/imitation": self._regress("imitation", played, rng)}
             elif self.steps < second:
                 played, metrics = self._reinforce(rng)
             else:
-                played = self._play(self._sampler(self.nets["policy"]))
-                rate = linear_schedule(c.rate, 0.0, budget.steps - second, self.steps - second)
-                metrics = {"loss/value": self._regress("value", played, rate, rng)}
+                played = self._play(sampler(self.nets["policy"], self.task.device))
+                annealed(self.optimisers["value"], c.rate, self.steps - second, budget.steps - second)
+                metrics = {"loss/value": self._regress("value", played, rng)}
             self.steps += len(played.actions)
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
@@ -179,23 +131,11 @@ class AlphaGo(Learner):
         seed = derive(self.task.seed, "games", self.steps)
         return play_games(self.world, self.config.games, seed, self.config.opening, choose)
 
-    def _sampler(self, net: BoardNet) -> Choose:
-        """Actions drawn from a network's policy."""
-        evaluator = NetEvaluator(net, self.task.device)
-
-        def choose(positions: Positions) -> Ints:
-            logits, _ = evaluator.answer(positions.observations)
-            return pick(probabilities(logits, positions.legal), quantiles_of(positions))
-
-        return choose
-
-    def _regress(self, name: str, played: Played, rate: float, rng: np.random.Generator) -> float:
+    def _regress(self, name: str, played: Played, rng: np.random.Generator) -> float:
         """Teach a network the actions or the outcomes of games, on positions of the window; the mean loss."""
         c, net, optimiser, window = self.config, self.nets[name], self.optimisers[name], self.windows[name]
         done = np.eye(self.world.actions, dtype=np.float32)[played.actions]
         window.add(Lessons(played.observations, done, played.outcome, np.zeros_like(played.outcome)))
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         net.train()
         losses = []
         for _ in range(max(1, round(len(played.actions) * c.reuse / c.batch))):
@@ -203,32 +143,30 @@ class AlphaGo(Learner):
             seen, policy, outcome, _ = (torch.from_numpy(array).to(self.task.device) for array in arrays)
             logits, expected = net(seen)
             loss = (
-                ops.policy_loss(logits, policy)
+                cross_entropy(logits, policy).mean()
                 if name == "imitation"
-                else ops.value_loss(expected, outcome / net.reach)
+                else pg.value_loss(expected, outcome / net.reach)
             )
-            _descend(optimiser, loss)
+            descend(optimiser, loss)
             losses.append(float(loss.detach()))
         return float(np.mean(losses))
 
     def _reinforce(self, rng: np.random.Generator) -> tuple[Played, dict[str, float]]:
-        """One iteration of REINFORCE: games against a network of the past, half of them in each seat, and one step
-        along z grad ln p_rho(a | s), its mean subtracted from z."""
+        """One iteration of REINFORCE: games against an opponent, half of them in each seat, and one step along
+        z grad ln p_rho(a | s), its mean subtracted from z."""
         c, net = self.config, self.nets["policy"]
         if self.rounds == 0:
             load_module(net, module_arrays(self.nets["imitation"]))
         if self.rounds % c.past_every == 0:
-            self.past = [*self.past, module_arrays(net)][-c.past :]
+            self.past.note()
         self.rounds += 1
-        rival = copy.deepcopy(net)
-        load_module(rival, self.past[int(rng.integers(len(self.past)))])
-        own, other = self._sampler(net), self._sampler(rival)
+        own = sampler(net, self.task.device)
+        number = -1 if self.other or c.opponent == "self" else self.past.draw(rng)
+        other = self.other or (own if number < 0 else sampler(self.past.rival(number), self.task.device))
 
         def choose(positions: Positions) -> Ints:
             mine = positions.games % 2 == positions.seats
-            actions: Ints = other(positions)
-            actions[mine] = own(positions)[mine]
-            return actions
+            return np.where(mine, own(positions), other(positions))
 
         played = self._play(choose)
         mine = np.flatnonzero(played.games % 2 == played.seats)
@@ -239,13 +177,12 @@ class AlphaGo(Learner):
         logits, _ = net(seen.to(device))
         log_prob = pg.taken(pg.masked_log_probs(logits, legal.to(device)), actions.to(device))
         loss = pg.policy_gradient_loss(log_prob, (outcome - outcome.mean()).to(device))
-        _descend(self.optimisers["policy"], loss)
+        descend(self.optimisers["policy"], loss)
         last = np.unique(played.games[mine], return_index=True)[1]
+        gained = played.outcome[mine][last].astype(np.float64)
+        if number >= 0:
+            self.past.tell(np.full(len(gained), number), gained)
         return played, {"return against the past": float(played.outcome[mine][last].mean())}
-
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
 
     def weights(self) -> Arrays:
         """All three networks; p_rho is p_sigma as long as it has not learned."""
@@ -257,29 +194,7 @@ class AlphaGo(Learner):
         nets = {name: seeded(0, BoardNet, world, config.channels, config.blocks, config.hidden) for name in NETS}
         for name, net in nets.items():
             load_module(net, weights, f"{name}/")
-        return AlphaGoAgent(world, config, nets)  # type: ignore[arg-type]
-
-    def snapshot(self) -> dict[str, Any]:
-        arrays: dict[str, Any] = {"steps": self.steps, "rounds": self.rounds}
-        for name, net in self.nets.items():
-            arrays |= {**module_arrays(net, f"{name}/"), **adam_arrays(self.optimisers[name], f"adam/{name}/")}
-        for name, window in self.windows.items():
-            arrays |= {f"window/{name}/{key}": value for key, value in window.snapshot().items()}
-        return arrays | {f"past{i}/{key}": value for i, past in enumerate(self.past) for key, value in past.items()}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        for name, net in self.nets.items():
-            load_module(net, snapshot, f"{name}/")
-            load_adam(self.optimisers[name], snapshot, f"adam/{name}/")
-        for name, window in self.windows.items():
-            window.resume(under(snapshot, f"window/{name}/"))
-        self.past = []
-        while past := under(snapshot, f"past{len(self.past)}/"):
-            self.past.append(past)
-        self.steps, self.rounds = int(snapshot["steps"]), int(snapshot["rounds"])
-
-
-def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
+        judges = {name: NetEvaluator(net) for name, net in nets.items()}
+        evaluate = MixedEvaluator(world, judges.get(config.prior), judges["value"], config.mix)  # type: ignore[arg-type]
+        reflex = judges.get(config.prior, judges["policy"])
+        return SearchAgent(world, config, reflex, evaluate, draws=not config.greedy)  # type: ignore[arg-type]

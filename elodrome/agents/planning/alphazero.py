@@ -9,26 +9,26 @@ last iteration, the network is trained on all games before. What comes out depen
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Learner, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Progress, Task
+from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops import search as ops
-from elodrome.agents.ops.td import linear_schedule
-from elodrome.agents.parts.deep import require_finite
-from elodrome.agents.parts.networks import Arrays, adam_arrays, load_adam, load_module, module_arrays, seeded
-from elodrome.agents.parts.saved import WEIGHTS, find_saved, read_arrays, read_card, under
+from elodrome.agents.parts.deep import annealed, require_finite
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import Arrays, descend, load_module, module_arrays, seeded
+from elodrome.agents.parts.opponents import Past, stranger
 from elodrome.agents.search.agent import SearchAgent
-from elodrome.agents.search.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with
+from elodrome.agents.search.boardnet import BoardNet, NetEvaluator, Precision, Sides, begin_with_saved
 from elodrome.agents.search.forest import SearchConfig
 from elodrome.agents.search.selfplay import PlayConfig, SelfPlay, Window, joined
 from elodrome.envs.game import Game, World
 from elodrome.envs.table import thread_pool
-from elodrome.errors import BrokenAgent, UserError
 from elodrome.seeding import derive, generator
 
 ABOUT = {
@@ -47,8 +47,9 @@ class AlphaZeroConfig(SearchConfig):
     window: positions kept. blend: how much of the search's own value is in the value target. sample, opening: see
     ``PlayConfig``. precision: of the network in self-play; acting is in float32. sides: of the board that the network
     is asked about when the agent acts (see ``Sides``). start: a saved agent, by folder or name, whose network, as large
-    or smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games against the network's own
-    past, of which the last ``past`` are remembered, one every ``past_every`` iterations."""
+    or smaller, to begin with instead of nothing (see ``begin_with``). pool: share of games against
+    ``opponent``: its own past ("past", or "prioritised": above all those of whom it wins little), of which the last
+    ``past`` are remembered, one every ``past_every`` iterations, or any agent's spec."""
 
     simulations: int = Field(100, ge=0, le=1_000_000)
     self_play: int = Field(32, ge=1, le=100_000)
@@ -71,6 +72,7 @@ class AlphaZeroConfig(SearchConfig):
     sides: int = Field(1, ge=1)
     start: str = ""
     pool: float = Field(0.0, ge=0.0, le=1.0)
+    opponent: str = "past"
     past: int = Field(16, ge=1)
     past_every: int = Field(20, ge=1)
 
@@ -84,9 +86,10 @@ class AlphaZeroAgent(SearchAgent):
         super().__init__(world, config, evaluator, evaluator)
 
 
-class AlphaZero(Learner):
+class AlphaZero(KeptLearner):
     """Learns from self-play; a position is one move of self-play that was searched and learned from."""
 
+    KEEPS = ("net", "optimiser", "window", "shards", "past", "rng", "steps")
     config_class = AlphaZeroConfig
     unit = "positions"
     default_steps = 300_000
@@ -100,44 +103,35 @@ class AlphaZero(Learner):
         net: BoardNet = seeded(derive(task.seed, "net"), BoardNet, self.world, c.channels, c.blocks, c.hidden)
         layout: Any = torch.channels_last if c.blocks else torch.contiguous_format
         if c.start:
-            self._begin(net)
+            begin_with_saved(net, c.start, self.world)
         self.net: BoardNet = net.to(task.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
         self.window = Window(self.world, c.window)
         self.rng = generator(task.seed, "window")
         search = c.model_copy(update={"simulations": c.self_play})
         play = PlayConfig(c.sample, c.opening, c.pool)
-        self.past: list[Arrays] = []
+        self.past = Past(self.net, c.past, prioritised=c.opponent == "prioritised")
+        self.other = stranger(c.opponent, self.world, ("past", "prioritised")) if c.pool else None
         share = -(-c.games // c.shards)
         self.shards = [
             SelfPlay(self.world, share, search, play, derive(task.seed, "shard", i)) for i in range(c.shards)
         ]
 
-    def _begin(self, net: BoardNet) -> None:
-        """Fill the network with that of the saved agent ``start``. Raises UserError where there is none, BrokenAgent
-        with its settings where it does not fit."""
-        start = self.config.start
-        saved = find_saved(start, self.world)
-        if saved is None:
-            raise UserError(f"start={start}: no folder of a saved agent, nor the name of one for {self.world.id}")
-        card = read_card(saved[0])
-        try:
-            begin_with(net, read_arrays(saved[0] / WEIGHTS))
-        except BrokenAgent as error:
-            sizes = " ".join(f"{key}={card.config.get(key)}" for key in ("channels", "blocks", "hidden"))
-            raise BrokenAgent(f"start={start}: {card.kind} for {card.world}, {sizes}, does not fit: {error}") from error
-
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c = self.config
         while self.steps < budget.steps:
             evaluate = NetEvaluator(self.net, self.task.device, c.precision)
-            rivals = self._rivals()
+            met = self._meet()
             playing = [
-                thread_pool().submit(shard.play, evaluate, c.moves, rival)
-                for shard, rival in zip(self.shards, rivals, strict=True)
+                thread_pool().submit(shard.play, evaluate, c.moves, rival, self.other)
+                for shard, (_, rival) in zip(self.shards, met, strict=True)
             ]
-            metrics = self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
+            annealed(self.optimiser, c.rate, self.steps, budget.steps)
+            metrics = self._train()
             played = [future.result() for future in playing]
+            for (number, _), (_, sums) in zip(met, played, strict=True):
+                ended = int(sums["rivals"]) * (number >= 0)
+                self.past.tell(np.full(ended, number), np.full(ended, sums["against rivals"] / max(ended, 1)))
             lessons = joined([part for part, _ in played], self.world)
             self.window.add(lessons)
             self.steps += c.moves * sum(shard.games for shard in self.shards)
@@ -147,32 +141,26 @@ class AlphaZero(Learner):
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
-    def _rivals(self) -> list[NetEvaluator | None]:
-        """One network of the past for each shard, where the settings ask for a pool."""
+    def _meet(self) -> list[tuple[int, NetEvaluator | None]]:
+        """The number of a former self for each shard and its network, where the settings ask for one."""
         c = self.config
-        if not c.pool:
-            return [None] * c.shards
+        if not c.pool or self.other:
+            return [(-1, None)] * c.shards
         if self.iterations % c.past_every == 0:
-            self.past = [*self.past, module_arrays(self.net)][-c.past :]
-        rivals: list[NetEvaluator | None] = []
-        for _ in range(c.shards):
-            net = copy.deepcopy(self.net)
-            load_module(net, self.past[int(self.rng.integers(len(self.past)))])
-            rivals.append(NetEvaluator(net, self.task.device, c.precision))
-        return rivals
+            self.past.note()
+        numbers = [self.past.draw(self.rng) for _ in range(c.shards)]
+        return [(n, NetEvaluator(self.past.rival(n), self.task.device, c.precision)) for n in numbers]
 
     @property
     def iterations(self) -> int:
         """Iterations made so far."""
         return self.steps // (self.config.moves * sum(shard.games for shard in self.shards))
 
-    def _train(self, rate: float) -> dict[str, float]:
+    def _train(self) -> dict[str, float]:
         """One iteration's share of gradient descent on the window; the mean losses."""
         c = self.config
         if len(self.window) < c.batch:
             return {}
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         updates = max(1, round(c.moves * c.games * c.reuse / c.batch))
         losses = [self._update() for _ in range(updates)]
         names = ("loss/policy", "loss/value")
@@ -185,16 +173,10 @@ class AlphaZero(Learner):
             seen = seen.contiguous(memory_format=torch.channels_last)
         self.net.train()
         logits, expected = self.net(seen)
-        policy_loss = ops.policy_loss(logits, policy)
-        value_loss = ops.value_loss(expected, ops.mixed_target(outcome, value, c.blend) / self.net.reach)
-        self.optimiser.zero_grad()
-        (policy_loss + c.value_weight * value_loss).backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        policy_loss = ops.cross_entropy(logits, policy).mean()
+        value_loss = pg.value_loss(expected, ops.mixed_target(outcome, value, c.blend) / self.net.reach)
+        descend(self.optimiser, policy_loss + c.value_weight * value_loss)
         return torch.stack([policy_loss, value_loss]).detach()
-
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
 
     def weights(self) -> Arrays:
         return module_arrays(self.net)
@@ -204,27 +186,3 @@ class AlphaZero(Learner):
         net = seeded(0, BoardNet, world, config.channels, config.blocks, config.hidden)
         load_module(net, weights)
         return AlphaZeroAgent(world, config, net)  # type: ignore[arg-type]
-
-    def snapshot(self) -> dict[str, Any]:
-        shards = {f"shard{i}/{k}": v for i, s in enumerate(self.shards) for k, v in s.snapshot().items()}
-        return {
-            **module_arrays(self.net, "net/"),
-            **adam_arrays(self.optimiser),
-            **{f"window/{name}": value for name, value in self.window.snapshot().items()},
-            **shards,
-            **{f"past{i}/{k}": v for i, past in enumerate(self.past) for k, v in past.items()},
-            "rng": self.rng.bit_generator.state,
-            "steps": self.steps,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_adam(self.optimiser, snapshot)
-        self.window.resume(under(snapshot, "window/"))
-        for i, shard in enumerate(self.shards):
-            shard.resume(under(snapshot, f"shard{i}/"))
-        self.past = []
-        while past := under(snapshot, f"past{len(self.past)}/"):
-            self.past.append(past)
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.steps = int(snapshot["steps"])

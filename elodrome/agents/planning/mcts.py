@@ -17,21 +17,12 @@ from numba import types
 from pydantic import Field
 
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
-from elodrome.envs.engine import GOLDEN, REAL_ROWS, ROWS, STREAMS, below, mix, pick, pick_legal, unit
+from elodrome.agents.search import uct
+from elodrome.agents.search.playing import play_on, play_out, take
+from elodrome.envs.engine import GOLDEN, ROWS, STREAMS, mix, pick, unit
 from elodrome.envs.game import Game, Reals, World, compiled
 from elodrome.envs.intrinsics import row, rules_of
-from elodrome.envs.signatures import (
-    ACTIONS,
-    HAS_CHANCE,
-    HAS_PLAYOUT,
-    I8,
-    MAX_STEPS,
-    OUTCOMES,
-    PLAYERS,
-    REALS,
-    WORDS,
-    WORLD,
-)
+from elodrome.envs.signatures import HAS_CHANCE, HAS_PLAYOUT, I8, MAX_STEPS, PLAYERS, WORDS, WORLD
 from elodrome.envs.table import thread_pool
 from elodrome.errors import UserError
 from elodrome.seeding import mix64
@@ -44,242 +35,107 @@ ABOUT = {
 }
 
 F8 = types.float64
-CHANCE = -2  # the seat of a node at which dice are rolled
-TIE = 1e-9
 
 
-@compiled(I8(WORLD, ROWS, WORDS, STREAMS, I8, F8, F8, F8, F8, I8, REAL_ROWS, REALS, WORDS))
+@compiled(
+    I8(WORLD, uct.NODES, uct.SCRATCH, types.Tuple((ROWS, WORDS, STREAMS)), I8, F8, F8, F8, I8, uct.FOUND), **uct.BARE
+)
 def search(
     world: Any,
-    roots: Any,
-    plies: Any,
-    seeds: Any,
+    tree: Any,
+    scratch: Any,
+    given: Any,
     simulations: int,
-    c: float,
     discount: float,
     spread: float,
     top: float,
     solver: int,
-    policy: Any,
-    values: Any,
-    choices: Any,
+    found: Any,
 ) -> int:
-    """Search every root for itself: roots [B, W], plies [B], seeds [B] -> policy [B, A], values [B], choices [B].
-
-    Returns the simulations made in all, fewer than B times ``simulations`` where roots were proven.
+    """Search every root for itself: roots [B, W], plies [B], seeds [B] given; policy [B, A], values [B], choices
+    [B] found. Returns the simulations made in all, fewer than B times ``simulations`` where roots were proven.
 
     spread: the width of the range of returns, by which they are scaled for eq. (4.1); 0: the width seen so far in this
-    search. top: a return that cannot be beaten. policy is the share of visits among the actions that may be best,
-    values the mean (or proven) return of the seat to act.
+    search. top: a return that cannot be beaten. discount: see ``own_discount``. policy is the share of visits among the
+    actions that may be best, values the mean (or proven) return of the seat to act.
     """
-    header, template = world
+    (roots, plies, seeds), (policy, values, choices) = given, found
+    header, _template = world
     rules = rules_of(header)
-    players, actions, dice, limit = header[PLAYERS], header[ACTIONS], header[HAS_CHANCE], header[MAX_STEPS]
+    players, dice, limit = header[PLAYERS], header[HAS_CHANCE], header[MAX_STEPS]
     playout = header[HAS_PLAYOUT] and discount == 1.0
-    room = 1 + simulations * (actions + (header[OUTCOMES] if dice else 0))
-
-    # The tree, one entry per node. The children of a node lie side by side from ``first``; q is the mean return from
-    # the root on of the seat that chose the node (all siblings share what came before), exact where proven.
-    q = np.empty(room)
-    visits = np.empty(room, np.int32)
-    first = np.empty(room, np.int32)
-    size = np.empty(room, np.int32)
-    tried = np.empty(room, np.int32)
-    action_of = np.empty(room, np.int32)
-    seat_of = np.empty(room, np.int32)
-    proven = np.empty(room, np.uint8)
-    exact = np.empty((room, players))
-
-    # sqrt(ln N) and 1 / sqrt(n) of eq. (4.1), looked up instead of computed at every child.
-    rise = np.zeros(simulations + 2)
-    fall = np.zeros(simulations + 2)
-    for n in range(1, simulations + 2):
-        rise[n] = c * np.sqrt(np.log(n))
-        fall[n] = 1.0 / np.sqrt(n)
-
-    state = template.copy()
-    mask = np.zeros(actions, np.uint8)
-    rewards = np.zeros(players)
-    returns = np.zeros(players)
-    played = np.zeros(players)
-    probs = np.zeros(header[OUTCOMES])
-    depth_limit = 2 * simulations + 2
+    game, state, played, path, chooser = scratch
+    _rewards, weights, returns, mask, probs = game
     made = 0
-    path = np.zeros(depth_limit, np.int64)
-    chooser = np.zeros(depth_limit, np.int64)
-
     for b in range(roots.shape[0]):
-        root = row(roots, b)
-        rng = seeds[b]
+        root, rng = row(roots, b), seeds[b]
         root_seat = rules[1](root)
-        visits[0], size[0], tried[0], proven[0], seat_of[0], q[0] = 0, 0, 0, 0, root_seat, 0.0
-        used = 1
-        low, high = np.inf, -np.inf
+        uct.clear(tree, 0)
+        tree.seat[0] = root_seat
+        used, low, high = 1, np.inf, -np.inf
         scale = 1.0 / spread if spread > 0 else 1.0
         for _ in range(simulations):
-            if proven[0]:
+            if tree.proven[0]:
                 break
             for w in range(state.size):
                 state[w] = root[w]
-            returns[:] = 0.0
-            weight = 1.0
+            for p in range(players):
+                returns[p], weights[p] = 0.0, 1.0
             node, depth, ply, fresh = 0, 0, plies[b], False
             path[0], chooser[0] = 0, root_seat
 
-            while not fresh and not proven[node]:
-                seat = seat_of[node]
-                # Expansion: room for one child per legal action, in random order; one is tried per simulation.
-                if size[node] == 0:
+            # Selection, to a node that was never visited or needs no more; and expansion of what is passed.
+            while not fresh and not tree.proven[node]:
+                seat = tree.seat[node]
+                if tree.size[node] == 0:
                     rules[2](state, mask)
-                    first[node] = used
-                    for a in range(actions):
-                        if mask[a]:
-                            rng += GOLDEN
-                            at = used - first[node]
-                            swap = below(mix(rng), at + 1)
-                            action_of[used] = action_of[first[node] + swap]
-                            action_of[first[node] + swap] = a
-                            visits[used], size[used], tried[used], proven[used], q[used] = 0, 0, 0, 0, 0.0
-                            used += 1
-                    size[node] = used - first[node]
-                # Selection: an untried child, else the largest UCB (4.1); a proven child is worth what it is.
-                if tried[node] < size[node]:
-                    child = first[node] + tried[node]
-                    tried[node] += 1
-                    fresh = True
-                else:
-                    child = first[node]
-                    best = -np.inf
-                    bonus = rise[visits[node]]
-                    for i in range(first[node], first[node] + size[node]):
-                        ucb = q[i] * scale
-                        if not (proven[i] and solver):
-                            ucb += bonus * fall[visits[i]]
-                        if ucb > best:
-                            best, child = ucb, np.int32(i)
-                action = action_of[child]
-                outcome = 0
+                    rng = uct.expand(tree, node, used, mask, rng)
+                    used += tree.size[node]
+                fresh = tree.tried[node] < tree.size[node]
+                child = uct.select(tree, node, scale, solver)
+                action, outcome = tree.action[child], 0
                 if dice:
                     count = rules[5](state, action, probs)
                     if count > 1:
-                        if size[child] == 0:
-                            seat_of[child], first[child], size[child] = CHANCE, used, count
-                            for i in range(used, used + count):
-                                visits[i], size[i], tried[i], proven[i], q[i] = 0, 0, 0, 0, 0.0
-                            used += count
+                        used += uct.fork(tree, child, used, count)
                         rng += GOLDEN
                         outcome = pick(probs, count, unit(mix(rng)))
                         depth += 1
                         path[depth], chooser[depth] = child, seat
-                        child = np.int32(first[child] + outcome)
-                        fresh = visits[child] == 0
-                rewards[:] = 0.0
-                rules[3](state, action, outcome, rewards)
-                for p in range(players):
-                    returns[p] += weight * rewards[p]
-                weight *= discount
-                ply += 1
-                depth += 1
+                        child = tree.first[child] + outcome
+                        fresh = tree.visits[child] == 0
+                take(rules, state, seat, action, outcome, discount if ply > plies[b] else 1.0, game)
+                ply, depth = ply + 1, depth + 1
                 path[depth], chooser[depth] = child, seat
                 node = child
 
             # Evaluation: what is proven is known; elsewhere one random rollout.
             discovered = False
-            if proven[node]:
+            if tree.proven[node]:
                 for p in range(players):
-                    returns[p] = exact[node, p]
+                    returns[p] = tree.exact[node, p]
             else:
-                seat_of[node] = rules[1](state)
-                if seat_of[node] < 0 or ply >= limit:
+                tree.seat[node] = rules[1](state)
+                if tree.seat[node] < 0 or ply >= limit:
                     discovered = True
-                    proven[node] = 1
-                    for p in range(players):
-                        exact[node, p] = returns[p]
+                    uct.seal(tree, node, returns)
                 elif playout:
                     rng += GOLDEN
-                    played[:] = 0.0
-                    rules[6](state, mix(rng), played)
-                    for p in range(players):
-                        returns[p] += played[p]
+                    play_out(rules, state, mix(rng), played, returns)
                 else:
-                    while ply < limit and rules[1](state) >= 0:
-                        rules[2](state, mask)
-                        rng += GOLDEN
-                        action = pick_legal(mask, mix(rng))
-                        outcome = 0
-                        if dice:
-                            count = rules[5](state, action, probs)
-                            if count > 1:
-                                rng += GOLDEN
-                                outcome = pick(probs, count, unit(mix(rng)))
-                        rewards[:] = 0.0
-                        rules[3](state, action, outcome, rewards)
-                        for p in range(players):
-                            returns[p] += weight * rewards[p]
-                        weight *= discount
-                        ply += 1
+                    rng = play_on(rules, state, plies[b], ply, limit, discount, dice, rng, game)
 
-            # Backup: visits and mean returns along the path.
-            for i in range(depth, -1, -1):
-                node = path[i]
-                visits[node] += 1
-                q[node] += (returns[chooser[i]] - q[node]) / visits[node]
+            uct.back_up(tree, path, chooser, depth, returns)
             if spread <= 0.0:
                 low = min(low, returns[root_seat])
                 high = max(high, returns[root_seat])
                 scale = 1.0 / (high - low) if high > low else 1.0
-            # Backup of proofs, as far up as they reach. A leaf's exact value is its mean anyway.
             if discovered and solver:
-                for i in range(depth - 1, -1, -1):
-                    node = path[i]
-                    seat = seat_of[node]
-                    if seat == CHANCE:
-                        break
-                    winner = path[i + 1]
-                    if exact[winner, seat] < top - TIE:
-                        complete = tried[node] == size[node]
-                        for j in range(first[node], first[node] + size[node]):
-                            if not complete or not proven[j]:
-                                complete = False
-                                break
-                            if exact[j, seat] > exact[winner, seat]:
-                                winner = j
-                        if not complete:
-                            break
-                    proven[node] = 1
-                    for p in range(players):
-                        exact[node, p] = exact[winner, p]
-                    q[node] = exact[node, chooser[i]]
+                uct.prove(tree, path, chooser, depth, top)
 
-        # The answer: the most visited action. Where the best proven one is worth no less than the most visited of the
-        # others, only the best proven ones count, else only the others. A tie is broken at random.
-        values[b] = q[0]
-        known, hope, most = -np.inf, -np.inf, 0
-        for i in range(first[0], first[0] + tried[0]):
-            if proven[i] and solver:
-                known = max(known, q[i])
-            elif visits[i] > most:
-                most, hope = visits[i], q[i]
-        sure = known >= hope
-        total, most, ties = 0, 0, 0
-        for a in range(actions):
-            policy[b, a] = 0.0
-        for i in range(first[0], first[0] + tried[0]):
-            certain = proven[i] and solver
-            if certain != sure or (certain and q[i] < known - TIE):
-                continue
-            total += visits[i]
-            policy[b, action_of[i]] = visits[i]
-            if visits[i] > most:
-                most, ties = visits[i], 0
-            if visits[i] == most:
-                ties += 1
-                rng += GOLDEN
-                if below(mix(rng), ties) == 0:
-                    choices[b] = action_of[i]
-        for a in range(actions):
-            policy[b, a] /= total
-        made += visits[0]
+        values[b] = tree.q[0]
+        choices[b] = uct.conclude(tree, solver, rng, row(policy, b))
+        made += tree.visits[0]
     return made
 
 
@@ -305,7 +161,8 @@ class MCTS(Agent):
         low, high = world.return_range
         # The declared range of a solo world is a bound, often a loose one; there the range seen is used.
         self._spread = high - low if world.players > 1 else 0.0
-        self._top = high
+        # Discounted, what is paid early and taken away late may come to more than that.
+        self._top = high if world.discount == 1.0 or (world.terminal_rewards and high >= 0.0) else np.inf
 
     def search(self, positions: Positions) -> tuple[Reals, Reals, Ints]:
         """(policy [B, A], value [B], choice [B]) of a batch of positions."""
@@ -318,34 +175,22 @@ class MCTS(Agent):
     def _search(self, positions: Positions) -> tuple[Reals, Reals, Ints, int]:
         if positions.states is None:
             raise UserError(f"mcts needs the state of the game, and {self.world.id} hides it")
-        count = len(positions)
-        policy, value, choice = np.zeros((count, self.world.actions)), np.zeros(count), np.zeros(count, np.int64)
-        roots = np.ascontiguousarray(positions.states)
-        plies, seeds = np.ascontiguousarray(positions.plies), mix64(positions.seeds)
-        world, config = self.world.compiled, self.config
+        count, config = len(positions), self.config
+        roots, plies = np.ascontiguousarray(positions.states), np.ascontiguousarray(positions.plies)
+        given = roots, plies, mix64(positions.seeds)
+        found = np.zeros((count, self.world.actions)), np.zeros(count), np.zeros(count, np.int64)
+        numbers: Any = config.simulations, self.world.discount, self._spread, self._top, int(config.solver)
 
         def part(lo: int, hi: int) -> int:
-            return search(
-                world,
-                roots[lo:hi],
-                plies[lo:hi],
-                seeds[lo:hi],
-                config.simulations,
-                config.c,
-                self.world.discount,
-                self._spread,
-                self._top,
-                int(config.solver),
-                policy[lo:hi],
-                value[lo:hi],
-                choice[lo:hi],
-            )
+            room = uct.room_for(self.world, config.simulations, config.c)
+            ours, theirs = (tuple(a[lo:hi] for a in arrays) for arrays in (given, found))
+            return int(search(self.world.compiled, *room, ours, *numbers, theirs))  # type: ignore[call-arg]
 
         parts = min(config.threads or os.cpu_count() or 1, count)
         edges = [count * i // parts for i in range(parts + 1)] if parts else []
         others = [thread_pool().submit(part, lo, hi) for lo, hi in pairwise(edges[1:])]
         made = part(0, edges[1]) if parts else 0
-        return policy, value, choice, made + sum(done.result() for done in others)
+        return *found, made + sum(done.result() for done in others)
 
     def act(self, positions: Positions) -> Ints:
         return self.search(positions)[2]

@@ -15,28 +15,22 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from elodrome.agents.agent import Agent, Budget, Evaluation, Ints, Learner, Positions, Progress, Task
+from elodrome.agents.agent import Agent, Budget, Progress, Task
 from elodrome.agents.ops import muzero as ops
-from elodrome.agents.ops.td import cut_is_end, linear_schedule
-from elodrome.agents.parts.deep import discount_of, require_finite
-from elodrome.agents.parts.heads import greedy_legal, pick, probabilities
-from elodrome.agents.parts.networks import (
-    Arrays,
-    adam_arrays,
-    frozen,
-    load_adam,
-    load_module,
-    module_arrays,
-    seeded,
-)
-from elodrome.agents.parts.saved import under
-from elodrome.agents.search.forest import Found, SearchConfig
+from elodrome.agents.ops.search import cross_entropy
+from elodrome.agents.parts.deep import annealed, discount_of, require_finite
+from elodrome.agents.parts.heads import pick
+from elodrome.agents.parts.kept import KeptLearner
+from elodrome.agents.parts.networks import Arrays, descend, frozen, load_module, module_arrays, seeded
+from elodrome.agents.search.agent import LatentAgent
+from elodrome.agents.search.forest import SearchConfig
+from elodrome.agents.search.lanes import Lanes
 from elodrome.agents.search.latent import LatentForest
 from elodrome.agents.search.latentnet import LatentNet, NetModel
 from elodrome.agents.search.unrolled import Trajectories
-from elodrome.envs.game import Reals, World
+from elodrome.envs.game import World
 from elodrome.errors import UserError
-from elodrome.seeding import U64, derive, mix64
+from elodrome.seeding import derive
 
 ABOUT = {
     "cls": "MuZero",
@@ -78,48 +72,10 @@ class MuZeroConfig(SearchConfig):
     opening: int = Field(5, ge=0)
 
 
-def latent_forest(world: World, games: int, config: MuZeroConfig) -> LatentForest:
-    """Trees for ``games`` positions. Raises UserError in a world of two seats whose returns are not opposite."""
-    if world.players == 2 and not world.zero_sum:
-        raise UserError(f"muzero plays worlds of two seats only where they are zero-sum, and {world.id} is not")
-    return LatentForest(world, games, config, discount_of(world, config.discount))
-
-
-class MuZeroAgent(Agent):
-    """Searches every position in its model; with 0 simulations plays the network's most probable action."""
-
-    SHARD = 64
-    config: MuZeroConfig
-
-    def __init__(self, world: World, config: MuZeroConfig, net: LatentNet) -> None:
-        super().__init__(world, config)
-        self.model = NetModel(frozen(net))  # type: ignore[arg-type]
-        self._forest: LatentForest | None = None
-
-    def search(self, positions: Positions) -> Found:
-        """Policy [B, A], value [B] of the seat to act, and choice [B]."""
-        if not self.config.simulations:
-            _, logits, values = self.model.root(positions.observations)
-            return Found(probabilities(logits, positions.legal), values, greedy_legal(logits, positions.legal))
-        if self._forest is None or self._forest.games < min(len(positions), self.SHARD):
-            self._forest = latent_forest(self.world, min(len(positions), self.SHARD), self.config)
-        parts = []
-        for start in range(0, len(positions), self._forest.games):
-            part = positions[start : start + self._forest.games]
-            parts.append(self._forest.dream(part.observations, part.legal, part.seeds, self.model))
-        return Found(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-    def act(self, positions: Positions) -> Ints:
-        return self.search(positions).choices
-
-    def evaluate(self, positions: Positions) -> Evaluation:
-        found = self.search(positions)
-        return Evaluation(found.policy, found.values)
-
-
-class MuZero(Learner):
+class MuZero(KeptLearner):
     """Learns from self-play; a position is one decision that was searched."""
 
+    KEEPS = ("net", "optimiser", "memory", "games", "rng", "steps")
     config_class = MuZeroConfig
     unit = "positions"
     default_steps = 120_000
@@ -132,11 +88,14 @@ class MuZero(Learner):
         net: LatentNet = seeded(derive(task.seed, "net"), LatentNet, world, c.latent, c.width)
         self.net: LatentNet = net.to(task.device)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=c.rate, weight_decay=c.decay, fused=True)
-        self.forest = latent_forest(world, c.games, c.model_copy(update={"simulations": c.self_play}))
+        if world.players == 2 and not world.zero_sum:
+            raise UserError(f"muzero plays worlds of two seats only where they are zero-sum, and {world.id} is not")
+        discount = discount_of(world, c.discount)
+        self.forest = LatentForest(world, c.games, c.model_copy(update={"simulations": c.self_play}), discount)
         ahead = c.ahead or (world.max_steps if world.players == 2 else 5)
         length = max(c.window // c.games, c.moves)
-        self.memory = Trajectories(world, c.games, length, discount_of(world, c.discount), ahead)
-        self.games = _Games(world, c, derive(task.seed, "games"))
+        self.memory = Trajectories(world, c.games, length, discount, ahead)
+        self.games = Lanes(world, c.games, c.opening, derive(task.seed, "games"))
         self.rng = np.random.Generator(np.random.PCG64(derive(task.seed, "memory")))
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
@@ -144,7 +103,8 @@ class MuZero(Learner):
         while self.steps < budget.steps:
             metrics = self._play()
             self.memory.aim(c.moves)
-            metrics |= self._train(linear_schedule(c.rate, 0.0, budget.steps, self.steps))
+            annealed(self.optimiser, c.rate, self.steps, budget.steps)
+            metrics |= self._train()
             self.steps += c.moves * c.games
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
@@ -179,11 +139,9 @@ class MuZero(Learner):
         returns, lengths = zip(*over, strict=True)
         return {"games": len(over), "return": float(np.mean(returns)), "length": float(np.mean(lengths))}
 
-    def _train(self, rate: float) -> dict[str, float]:
+    def _train(self) -> dict[str, float]:
         """One iteration's share of gradient descent; the mean losses."""
         c = self.config
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         updates = max(1, round(c.moves * c.games * c.reuse / c.batch))
         losses = torch.stack([self._update() for _ in range(updates)]).mean(0).tolist()
         return dict(zip(("loss/policy", "loss/value", "loss/reward"), losses, strict=True))
@@ -204,19 +162,13 @@ class MuZero(Learner):
         for k in range(c.unroll + 1):
             logits, expected = self.net.f(latents)
             share = 1.0 if k == 0 else 1.0 / c.unroll
-            losses[0] += share * (ops.cross_entropy(logits, policies[:, k]) * policy_known[:, k]).mean()
-            losses[1] += share * (ops.cross_entropy(expected, values[:, k]) * value_known[:, k]).mean()
+            losses[0] += share * (cross_entropy(logits, policies[:, k]) * policy_known[:, k]).mean()
+            losses[1] += share * (cross_entropy(expected, values[:, k]) * value_known[:, k]).mean()
             if k < c.unroll:
                 latents, gained = self.net.g(ops.half_gradient(latents), actions[:, k])
-                losses[2] += (ops.cross_entropy(gained, rewards[:, k]) * reward_known[:, k]).mean() / c.unroll
-        self.optimiser.zero_grad()
-        (losses[0] + c.value_weight * losses[1] + losses[2]).backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+                losses[2] += (cross_entropy(gained, rewards[:, k]) * reward_known[:, k]).mean() / c.unroll
+        descend(self.optimiser, losses[0] + c.value_weight * losses[1] + losses[2])
         return losses.detach()
-
-    @property
-    def agent(self) -> Agent:
-        return self.restore(self.world, self.config, self.weights())
 
     def weights(self) -> Arrays:
         return module_arrays(self.net)
@@ -225,116 +177,4 @@ class MuZero(Learner):
     def restore(cls, world: World, config: Any, weights: Arrays) -> Agent:
         net = seeded(0, LatentNet, world, config.latent, config.width)
         load_module(net, weights)
-        return MuZeroAgent(world, config, net)
-
-    def snapshot(self) -> dict[str, Any]:
-        return {
-            **module_arrays(self.net, "net/"),
-            **adam_arrays(self.optimiser),
-            **{f"memory/{name}": value for name, value in self.memory.snapshot().items()},
-            **{f"games/{name}": value for name, value in self.games.snapshot().items()},
-            "rng": self.rng.bit_generator.state,
-            "steps": self.steps,
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        load_module(self.net, snapshot, "net/")
-        load_adam(self.optimiser, snapshot)
-        self.memory.resume(under(snapshot, "memory/"))
-        self.games.resume(under(snapshot, "games/"))
-        self.rng.bit_generator.state = snapshot["rng"]
-        self.steps = int(snapshot["steps"])
-
-
-class _Games:
-    """The games that are played side by side, restarted as they end."""
-
-    def __init__(self, world: World, config: MuZeroConfig, seed: int) -> None:
-        self.world, self.config = world, config
-        self.table = world.table(config.games)
-        self.rows = np.arange(config.games)
-        self.rng: U64 = mix64(np.uint64(seed) + self.rows.astype(np.uint64))
-        self.returns = np.zeros(config.games)  # of the first seat, so far
-        self.seeds: U64 = np.zeros(config.games, np.uint64)
-        self.moves: list[list[int]] = [[] for _ in self.rows]  # of the game in progress, where the world is foreign
-        self.foreign = self.table.snapshot() is None
-        self._begin(self.rows)
-
-    def draw(self) -> U64:
-        """One fresh word per game."""
-        self.rng += np.uint64(0x9E3779B97F4A7C15)
-        return mix64(self.rng)
-
-    def quantiles(self) -> Reals:
-        """One number in [0, 1) per game."""
-        uniform: Reals = (self.draw() >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return uniform
-
-    def look(self) -> tuple[Any, Any]:
-        """Observations [B, *shape] of the seats to act, legal actions [B, A]."""
-        return self.table.observe(self.rows), self.table.legal(self.rows)
-
-    def step(self, actions: Ints) -> tuple[Reals, Ints]:
-        """Play; the rewards [B] of those who moved, and 1 where the game ended, 2 where it was truncated and that is no
-        end (``cut_is_end``)."""
-        movers = self.table.seats.copy()
-        rewards = self._play(self.rows, actions)
-        cut = self.table.truncated & (not cut_is_end(self.world.players))
-        return rewards[self.rows, movers], np.where(self.table.seats >= 0, 0, np.where(cut, 2, 1))
-
-    def _play(self, rows: Ints, actions: Ints) -> Reals:
-        rewards = self.table.step(rows, actions)
-        self.returns[rows] += rewards[:, 0]
-        for row, action in zip(rows, actions, strict=True) if self.foreign else ():
-            self.moves[row].append(int(action))
-        return rewards
-
-    def restart(self) -> list[tuple[float, int]]:
-        """Begin anew where games are over; return of the first seat and length of each of those."""
-        over = np.flatnonzero(self.table.seats < 0)
-        ended = [(float(self.returns[row]), int(self.table.plies[row])) for row in over]
-        if len(over):
-            self._begin(over)
-        return ended
-
-    def _begin(self, rows: Ints) -> None:
-        self.returns[rows] = 0.0
-        self.seeds[rows] = self.draw()[rows]
-        self.table.reset(rows, self.seeds[rows])
-        for row in rows if self.foreign else ():
-            self.moves[row] = []
-        plies = (self.draw() >> np.uint64(33)).astype(np.int64) % (self.config.opening + 1)
-        for ply in range(self.config.opening):
-            quantiles = self.quantiles()
-            now = rows[(plies[rows] > ply) & (self.table.seats[rows] >= 0)]
-            if len(now):
-                self._play(now, pick(self.table.legal(now).astype(np.float64), quantiles[now]))
-        over = rows[self.table.seats[rows] < 0]
-        if len(over):  # the random plies already ended it
-            self._begin(over)
-
-    def snapshot(self) -> dict[str, Any]:
-        """All games in progress, as arrays; those of a foreign world as the moves since their seeds."""
-        kept = {"rng": self.rng.copy(), "returns": self.returns.copy(), "seeds": self.seeds.copy()}
-        table = self.table.snapshot()
-        if table is not None:
-            return {**{f"table/{k}": v for k, v in table.items()}, **kept}
-        moves = np.full((len(self.moves), max(map(len, self.moves))), -1, np.int64)
-        for row, played in enumerate(self.moves):
-            moves[row, : len(played)] = played
-        return {**kept, "moves": moves}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot. Games of a foreign world are played again from their seeds, move by move: as exact as
-        that world is repeatable."""
-        self.rng[:] = snapshot["rng"]
-        self.seeds[:] = snapshot["seeds"]
-        if not self.foreign:
-            self.table.restore(under(snapshot, "table/"))
-        else:
-            self.table.reset(self.rows, self.seeds)
-            self.moves = [[] for _ in self.rows]
-            for move in snapshot["moves"].T:
-                rows = np.flatnonzero(move >= 0)
-                self._play(rows, move[rows])
-        self.returns[:] = snapshot["returns"]
+        return LatentAgent(world, config, NetModel(frozen(net)), discount_of(world, config.discount))  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from torch import Tensor
 from elodrome.agents.agent import Agent, Evaluation, Positions, Task
 from elodrome.agents.ops.returns import gae
 from elodrome.agents.parts.collecting import Rollout
-from elodrome.agents.parts.deep import DeepConfig, discount_of, opponents_of, require_finite
+from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite
 from elodrome.agents.parts.heads import onto, probabilities, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
@@ -24,6 +24,7 @@ from elodrome.agents.parts.networks import (
     seeded,
     to_tensor,
 )
+from elodrome.agents.parts.opponents import opponents_of
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.envs.actions import Actions
@@ -137,21 +138,25 @@ class PolicyLearner(KeptLearner):
         self.steps = 0
 
     def seats(self, size: int, *, restart: bool = True) -> SeatEnv:
-        """``size`` games against the opponents of the settings, among them the policy as it learns."""
-        rivals = opponents_of(self.world, self.config, self.act)
+        """``size`` games against the opponents of the settings."""
+        rivals = opponents_of(self.world, self.config, self.play, self.net)
         return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart)
 
     def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
         """Actions [B] at these quantiles of pi(. | s), as the head has them. Raises Diverged when the network answers
         with NaN."""
-        with torch.inference_mode():
-            outputs = self.net.outputs(self.tensor(observations)).cpu().numpy()
-        require_finite(self.steps, {"outputs": float(np.abs(outputs).max(initial=0.0))})
-        return self.net.head.draw(outputs, legal, quantiles)
+        return self._drawn(self.net, observations, legal, quantiles)
 
-    def act(self, positions: Positions) -> Actions:
-        """One sampled action for each position: the opponent in self-play."""
-        return onto(self.world, self.sample(positions.observations, positions.legal, quantiles_of(positions)))
+    def play(self, net: PolicyValueNet, positions: Positions) -> Actions:
+        """One sampled action for each position by a network as of now or before: the opponent in self-play."""
+        drawn = self._drawn(net, positions.observations, positions.legal, quantiles_of(positions))
+        return onto(self.world, drawn)
+
+    def _drawn(self, net: PolicyValueNet, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
+        with torch.inference_mode():
+            outputs = net.outputs(self.tensor(observations)).cpu().numpy()
+        require_finite(self.steps, {"outputs": float(np.abs(outputs).max(initial=0.0))})
+        return net.head.draw(outputs, legal, quantiles)
 
     def tensor(self, array: Any) -> Tensor:
         """An array on the device; reals as float32."""

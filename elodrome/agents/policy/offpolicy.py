@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from elodrome.agents.agent import Agent, Budget, Evaluation, Positions, Progress, Task
 from elodrome.agents.parts.collecting import episode_metrics
-from elodrome.agents.parts.deep import DeepConfig, discount_of, opponents_of, require_finite
+from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite
 from elodrome.agents.parts.heads import onto, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
@@ -31,6 +31,7 @@ from elodrome.agents.parts.networks import (
     seeded,
     to_tensor,
 )
+from elodrome.agents.parts.opponents import opponents_of
 from elodrome.agents.parts.replay import NStep, Replay, transition_fields
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.vector import SeatEnv
@@ -150,7 +151,7 @@ class OffPolicyLearner(KeptLearner):
         self.rng = generator(task.seed, type(self).__name__.lower())
         self.scale = 1.0  # what rewards are divided by: their root mean square in the warm-up
         self.steps = self.updates = 0
-        self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play))
+        self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play, self.net))
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env, shape = self.config, self.env, self.world.action_shape
@@ -159,7 +160,7 @@ class OffPolicyLearner(KeptLearner):
             while self.steps < budget.steps and self.steps < start + REPORT_EVERY:
                 observation, quantiles = env.observation, self.rng.random((c.envs, *shape))
                 ready = self.replay.count >= c.warmup
-                action = self.explore(observation, quantiles) if ready else 2 * quantiles - 1
+                action = self.explore(self.net, observation, quantiles) if ready else 2 * quantiles - 1
                 env.step(onto(self.world, action))
                 for transitions in self.pending.add(observation, action, env):
                     self.replay.add(transitions)
@@ -185,8 +186,8 @@ class OffPolicyLearner(KeptLearner):
         return measured
 
     @abstractmethod
-    def explore(self, observations: Floats, quantiles: Reals) -> Reals:
-        """Actions [B, *action_shape] in units of the bounds, their noise at these quantiles."""
+    def explore(self, net: ActorTwin, observations: Floats, quantiles: Reals) -> Reals:
+        """A network's actions [B, *action_shape] in units of the bounds, their noise at these quantiles."""
 
     @abstractmethod
     def update(self, batch: dict[str, Tensor]) -> Tensor:
@@ -202,9 +203,9 @@ class OffPolicyLearner(KeptLearner):
             for old, new in zip(target.parameters(), net.parameters(), strict=True):
                 old.lerp_(new, self.config.tau)
 
-    def play(self, positions: Positions) -> Actions:
-        """The policy as it learns, exploration included: the opponent in self-play."""
-        return onto(self.world, self.explore(positions.observations, quantiles_of(positions)))
+    def play(self, net: ActorTwin, positions: Positions) -> Actions:
+        """The policy as of now or before, exploration included: the opponent in self-play."""
+        return onto(self.world, self.explore(net, positions.observations, quantiles_of(positions)))
 
     def weights(self) -> Arrays:
         return {**module_arrays(self.net), "scale": np.array(self.scale)}

@@ -12,7 +12,7 @@ from elodrome.agents.agent import Task
 from elodrome.agents.ops import actor_critic as ops
 from elodrome.agents.parts.heads import SquashedGaussian, normal_at
 from elodrome.agents.parts.networks import adam, to_tensor
-from elodrome.agents.policy.offpolicy import OffPolicyConfig, OffPolicyLearner, descend_alone
+from elodrome.agents.policy.offpolicy import ActorTwin, OffPolicyConfig, OffPolicyLearner, descend_alone
 from elodrome.envs.game import Floats, Reals
 
 ABOUT = {
@@ -55,10 +55,10 @@ class SAC(OffPolicyLearner):
         self.thermostat = adam(self.temperature, self.config.rate)
         self.wanted = self.config.entropy * len(self.world.low)
 
-    def explore(self, observations: Floats, quantiles: Reals) -> Reals:
+    def explore(self, net: ActorTwin, observations: Floats, quantiles: Reals) -> Reals:
         noise = to_tensor(normal_at(quantiles), self.task.device).flatten(1)
         with torch.inference_mode():
-            policy = SquashedGaussian.of(self.net.actor(to_tensor(observations, self.task.device)))
+            policy = SquashedGaussian.of(net.actor(to_tensor(observations, self.task.device)))
             drawn: Reals = policy.sample(noise)[0].cpu().numpy().astype("float64")
         return drawn.reshape(quantiles.shape)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from elodrome.agents.ops import actor_critic as ops
 from elodrome.agents.parts.heads import normal_at
 from elodrome.agents.parts.networks import to_tensor
-from elodrome.agents.policy.offpolicy import OffPolicyConfig, OffPolicyLearner, descend_alone
+from elodrome.agents.policy.offpolicy import ActorTwin, OffPolicyConfig, OffPolicyLearner, descend_alone
 from elodrome.envs.game import Floats, Reals
 
 ABOUT = {
@@ -43,9 +43,9 @@ class TD3(OffPolicyLearner):
     config_class = TD3Config
     config: TD3Config
 
-    def explore(self, observations: Floats, quantiles: Reals) -> Reals:
+    def explore(self, net: ActorTwin, observations: Floats, quantiles: Reals) -> Reals:
         with torch.inference_mode():
-            mean = torch.tanh(self.net.actor(to_tensor(observations, self.task.device))).cpu().numpy()
+            mean = torch.tanh(net.actor(to_tensor(observations, self.task.device))).cpu().numpy()
         return np.clip(mean.reshape(quantiles.shape) + self.config.noise * normal_at(quantiles), -1.0, 1.0)
 
     def update(self, batch: dict[str, Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from elodrome.agents.parts.networks import Arrays, load_module, module_arrays
+from elodrome.agents.parts.saved import WEIGHTS, find_saved, read_arrays, read_card
 from elodrome.agents.parts.threads import keep_memory, settle_worker
 from elodrome.agents.search.forest import Leaves
 from elodrome.envs.game import Floats, Game, World
@@ -137,6 +138,20 @@ def begin_with(net: BoardNet, saved: Arrays) -> None:
         idle = {name: np.zeros_like(array) for name, array in new.items() if name.endswith("two.1.weight")}
         saved = {name: _grown(net, name, own, saved) for name in saved} | new | idle
     load_module(net, saved)
+
+
+def begin_with_saved(net: BoardNet, start: str, world: World) -> None:
+    """``begin_with`` the network of a saved agent, by folder or name. Raises UserError where there is none, BrokenAgent
+    with its settings where it does not fit."""
+    saved = find_saved(start, world)
+    if saved is None:
+        raise UserError(f"start={start}: no folder of a saved agent, nor the name of one for {world.id}")
+    card = read_card(saved[0])
+    try:
+        begin_with(net, read_arrays(saved[0] / WEIGHTS))
+    except BrokenAgent as error:
+        sizes = " ".join(f"{key}={card.config.get(key)}" for key in ("channels", "blocks", "hidden"))
+        raise BrokenAgent(f"start={start}: {card.kind} for {card.world}, {sizes}, does not fit: {error}") from error
 
 
 def _grown(net: BoardNet, name: str, own: Arrays, saved: Arrays) -> npt.NDArray[Any]:

@@ -16,9 +16,9 @@ from elodrome.envs.engine import FLOAT_ROWS, MASKS, REAL_ROWS, ROWS
 from elodrome.envs.intrinsics import function_at
 from elodrome.envs.signatures import FLOATS, I8, WORDS
 
-# first: its first edge; size: number of edges; value: mean return of seat 0, of the node's own judgement and its edges,
-# weighed by their visits; sure: the greatest return that is proven of the mover, -inf where none is; seat: that acts;
-# proven: value is exact.
+# first: its first edge; size: number of edges; value: mean return of seat 0 (where seat 1 acts, minus its own), of the
+# node's own judgement and its edges, weighed by their visits; sure: the greatest return that is proven of the mover,
+# -inf where none is; seat: that acts; proven: value is exact.
 NODE = np.dtype(
     [
         *(("first", "i4"), ("visits", "i4"), ("value", "f4"), ("sure", "f4")),

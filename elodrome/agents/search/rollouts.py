@@ -10,7 +10,8 @@ from numba import types
 
 from elodrome.agents.search.boardnet import NetEvaluator
 from elodrome.agents.search.forest import Leaves
-from elodrome.envs.engine import GOLDEN, ROWS, U8, mix, pick_legal
+from elodrome.agents.search.playing import play_on
+from elodrome.envs.engine import GOLDEN, ROWS, U8, mix
 from elodrome.envs.game import Floats, Game, compiled
 from elodrome.envs.intrinsics import row, rules_of
 from elodrome.envs.signatures import ACTIONS, FLOATS, HAS_PLAYOUT, MAX_STEPS, PLAYERS, WORDS, WORLD
@@ -18,16 +19,16 @@ from elodrome.envs.signatures import ACTIONS, FLOATS, HAS_PLAYOUT, MAX_STEPS, PL
 
 @compiled(types.void(WORLD, ROWS, WORDS, U8, types.float64, FLOATS))
 def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, out: Any) -> None:
-    """Play every position on at random, to the end: states [k, W] and seats [k] to act -> out [k], the return of that
-    seat, discounted by ply. The dice of a position follow from it and the seed alone, so who stands beside it changes
+    """Play every position on at random, to the end: states [k, W] and seats [k] -> out [k], the return of that seat
+    (see ``own_discount``). The dice of a position follow from it and the seed alone, so who stands beside it changes
     nothing.
 
     Worlds without dice only. What was played before is not known, so a game may last its full length again."""
     header, template = world
     rules = rules_of(header)
     players, limit, playout = header[PLAYERS], header[MAX_STEPS], header[HAS_PLAYOUT]
-    mask = np.zeros(header[ACTIONS], np.uint8)
-    rewards, returns = np.zeros(players), np.zeros(players)
+    weights, returns = np.zeros(players), np.zeros(players)
+    game = np.zeros(players), weights, returns, np.zeros(header[ACTIONS], np.uint8), np.zeros(1)
     state = template.copy()
     for k in range(states.shape[0]):
         rng = seed
@@ -35,21 +36,11 @@ def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, ou
         for w in range(state.size):
             state[w] = origin[w]
             rng = mix(rng ^ np.uint64(origin[w])) + GOLDEN
-        returns[:] = 0.0
+        returns[:], weights[:] = 0.0, 1.0
         if playout and discount == 1.0:
             rules[6](state, mix(rng), returns)
         else:
-            weight = 1.0
-            for _ in range(limit):
-                if rules[1](state) < 0:
-                    break
-                rules[2](state, mask)
-                rng += GOLDEN
-                rewards[:] = 0.0
-                rules[3](state, pick_legal(mask, mix(rng)), 0, rewards)
-                for p in range(players):
-                    returns[p] += weight * rewards[p]
-                weight *= discount
+            play_on(rules, state, 0, 0, limit, discount, 0, rng, game)
         out[k] = returns[seats[k]]
 
 

@@ -8,18 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import Ints
+from elodrome.agents.agent import Ints, Positions
 from elodrome.agents.ops.returns import discounted_returns
+from elodrome.agents.ops.td import own_discounts
+from elodrome.agents.parts.heads import pick
+from elodrome.agents.parts.opponents import Opponent
 from elodrome.agents.parts.saved import under
 from elodrome.agents.search.forest import Evaluator, Forest, Found, SearchConfig
 from elodrome.envs.game import Floats, Game, Reals
-from elodrome.seeding import U64, derive, mix64
+from elodrome.seeding import U64, derive, mix64, units
 
 
 class Lessons(NamedTuple):
     """n positions: observations float32 [n, *shape], policy float32 [n, A] (what the search found), outcome float32 [n]
-    (return of the seat to act, from there to the end, discounted by ply as in the search), value float32 [n] (what the
-    search expected)."""
+    (return of the seat to act, from there to the end), value float32 [n] (what the search expected)."""
 
     observations: Floats
     policy: Floats
@@ -58,22 +60,27 @@ class SelfPlay:
             else np.zeros((games, length, world.observation_size), np.float32),
             "policy": np.zeros((games, length, world.actions), np.float16),
             "value": np.zeros((games, length), np.float32),
-            "seat": np.zeros((games, length), np.int8),
             "ply": np.zeros((games, length), np.int64),
-            "reward": np.zeros((games, length, world.players), np.float32),  # of every ply, noted or not
+            # Of every ply, noted or not: who decided, and what it brought.
+            "mover": np.zeros((games, length), np.int8),
+            "reward": np.zeros((games, length, world.players), np.float32),
             "count": np.zeros(games, np.int64),
             "returns": np.zeros((games, world.players)),
         }
         self._start(self.rows)
 
-    def play(self, evaluate: Evaluator, moves: int, rival: Evaluator | None = None) -> tuple[Lessons, dict[str, float]]:
+    def play(
+        self, evaluate: Evaluator, moves: int, rival: Evaluator | None = None, other: Opponent | None = None
+    ) -> tuple[Lessons, dict[str, float]]:
         """``moves`` moves in every game: the positions of the games that ended meanwhile, and sums to be averaged:
-        games ended, their plies, games won by the first seat. What the rival saw is not learned from."""
+        games ended, their plies, games won by the first seat; games against a rival, and what the network got in them.
+        The rival searches with another evaluator, or is any ``other`` agent; what it saw is not learned from."""
         self.forest.restart()
-        keep = self.keep and rival is None
-        pooled = self.rows < round(self.config.pool * self.games) * (rival is not None)
+        meets = rival is not None or other is not None
+        keep = self.keep and not meets
+        pooled = self.rows < round(self.config.pool * self.games) * meets
         taught: list[Lessons] = []
-        sums = {"games": 0.0, "plies": 0.0, "first": 0.0}
+        sums = {"games": 0.0, "plies": 0.0, "first": 0.0, "rivals": 0.0, "against rivals": 0.0}
         for _ in range(moves):
             states: Any = self.table.states(self.rows)
             seats = self.table.seats.copy()
@@ -87,9 +94,12 @@ class SelfPlay:
                     answer = self.forest.search(*asked, who, explore=True, keep=keep)
                     for whole, part in zip(found, answer, strict=True):
                         whole[rows] = part
-            self._note(np.flatnonzero(mine), seen, found, seats)
+                elif other is not None and len(rows):
+                    found.choices[rows] = other(Positions.at(self.table, rows, words[rows]))
+                    found.policy[rows, found.choices[rows]] = 1.0
+            self._note(np.flatnonzero(mine), seen, found)
             early = self.table.plies < self.config.sample
-            actions = np.where(early, _sampled(found.policy, self._draw()), found.choices)
+            actions = np.where(early, pick(found.policy, units(self._draw())), found.choices)
             self._step(self.rows, actions)
             over = np.flatnonzero(self.table.seats < 0)
             if keep:
@@ -100,12 +110,16 @@ class SelfPlay:
                 sums["games"] += len(over)
                 sums["plies"] += float(self.table.plies[over].sum())
                 sums["first"] += float((self._arrays["returns"][over, 0] > 0).sum())
+                met = over[pooled[over]]
+                sums["rivals"] += len(met)
+                sums["against rivals"] += float(self._arrays["returns"][met, 1 - met % 2].sum())
                 self._start(over)
         return joined(taught, self.world), sums
 
     def _step(self, rows: Ints, actions: Ints) -> None:
         """Play, and write down what it brought."""
         plies = self.table.plies[rows]
+        self._arrays["mover"][rows, plies] = self.table.seats[rows]
         rewards = self.table.step(rows, actions)
         self._arrays["reward"][rows, plies] = rewards
         self._arrays["returns"][rows] += rewards
@@ -126,12 +140,12 @@ class SelfPlay:
             now = rows[(plies[rows] > ply) & (self.table.seats[rows] >= 0)]
             if len(now):
                 uniform = self.table.legal(now).astype(np.float64)
-                self._step(now, _sampled(uniform, words[now]))
+                self._step(now, pick(uniform, units(words[now])))
         over = rows[self.table.seats[rows] < 0]
         if len(over):  # the random plies already ended it
             self._start(over)
 
-    def _note(self, rows: Ints, seen: Floats, found: Found, seats: Ints) -> None:
+    def _note(self, rows: Ints, seen: Floats, found: Found) -> None:
         """Write down what the learner saw and found in these games."""
         a = self._arrays
         at = (rows, a["count"][rows])
@@ -139,7 +153,6 @@ class SelfPlay:
         a["bits"][at] = np.packbits(flat > 0.5, axis=1) if self.world.binary else flat
         a["policy"][at] = found.policy[rows]
         a["value"][at] = found.values[rows]
-        a["seat"][at] = seats[rows]
         a["ply"][at] = self.table.plies[rows]
         a["count"][rows] += 1
 
@@ -148,9 +161,9 @@ class SelfPlay:
         a = self._arrays
         mine = np.arange(self.world.max_steps)[None, :] < a["count"][over, None]
         game = np.repeat(np.arange(len(over)), a["count"][over])
-        seat = a["seat"][over][mine].astype(np.int64)
-        rewards = a["reward"][over, : self.table.plies[over].max()]
-        outcome = to_go(rewards, self.world.discount)[game, a["ply"][over][mine], seat]
+        ply, last = a["ply"][over][mine], self.table.plies[over].max()
+        movers = a["mover"][over, :last].astype(np.int64)
+        outcome = to_go(a["reward"][over, :last], movers, self.world.discount)[game, ply, movers[game, ply]]
         bits = a["bits"][over][mine]
         flat = np.unpackbits(bits, axis=1, count=self.world.observation_size) if self.world.binary else bits
         seen = flat.astype(np.float32).reshape(-1, *self.world.observation_shape)
@@ -170,19 +183,12 @@ class SelfPlay:
         self.rng[:] = snapshot["rng"]
 
 
-def to_go(rewards: npt.NDArray[Any], discount: float) -> Reals:
-    """What each seat gets from each ply on, discounted by ply as in the search: rewards [k, T, P] -> [k, T, P]."""
+def to_go(rewards: npt.NDArray[Any], movers: Ints, discount: float) -> Reals:
+    """What each seat gets from each ply on (see ``own_discount``): rewards [k, T, P] and who decided [k, T] -> [k, T,
+    P]."""
     r_t = np.moveaxis(rewards, 1, 0).astype(np.float64)
-    still = np.ones(len(r_t))
-    return np.moveaxis(discounted_returns(r_t, discount * still, 0.0 * r_t, still), 0, 1)
-
-
-def _sampled(weights: Reals, words: U64) -> Ints:
-    """One action [B] per row, in proportion to its weights [B, A]; actions of weight 0 are never drawn."""
-    sums = weights.cumsum(axis=1)
-    total = sums[:, -1]
-    at = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53 * total
-    return (sums <= np.minimum(at, np.nextafter(total, 0.0))[:, None]).sum(axis=1)
+    fades = own_discounts(discount, np.roll(movers.T, -1, axis=0), r_t.shape[2])  # nothing comes after the last
+    return np.moveaxis(discounted_returns(r_t, fades, 0.0 * r_t, np.ones(len(r_t))), 0, 1)
 
 
 def joined(parts: list[Lessons], world: Game) -> Lessons:

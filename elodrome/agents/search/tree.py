@@ -4,9 +4,10 @@ A forest has one tree per game. ``grow`` takes the network's answers for all gam
 and walks every tree to the next position that must be evaluated (``descend``); ``conclude`` reads the result at the
 root. Everything is compiled and free of the interpreter lock.
 
-Values are returns of seat 0 in worlds of one seat or of two with opposite returns; an edge holds the mean return of
-the seat that moves there. What is proven is exact: ends of the game, nodes where the mover has the best return there
-is, and nodes whose children are all proven (MCTS-Solver, Winands et al. 2008).
+Values are returns of seat 0 in worlds of one seat or of two that pay each other; an edge holds the mean return of the
+seat that moves there. Each seat's are discounted by its own decisions (``own_discount``). An evaluator judges for the
+seat to act; minus that is taken for its word on the other's. What is proven is exact: ends of the game, nodes where
+the mover has the best return there is, and nodes whose children are all proven (MCTS-Solver, Winands et al. 2008).
 
 The records and their letters are in ``records.py``, what happens at the root in ``roots.py``.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from elodrome.agents.ops.td import own_discount
 from elodrome.agents.search.endgame import POSITIONS, solved
 from elodrome.agents.search.records import (
     DISCOUNT,
@@ -81,17 +83,42 @@ def puct(
     return chosen
 
 
+@compiled(types.void(NODES, EDGES, PATH, GAMES, I8, F8, F8), _nrt=False)
+def fade_up(nodes: Any, edges: Any, path: Any, games: Any, b: int, outcome: float, discount: float) -> None:
+    """As ``back_up``, without proofs and with a discount, which stands before each seat's own decisions."""
+    game = games[b]
+    decides = nodes[edges[path[game.depth - 1].edge].child].seat
+    first, second = outcome, outcome  # the return of seat 0, and minus that of seat 1
+    low, high = game.low, game.high
+    for i in range(game.depth - 1, -1, -1):
+        edge, node = edges[path[i].edge], nodes[path[i].node]
+        first = edge.reward + own_discount(discount, 0, decides) * first
+        second = edge.reward + own_discount(discount, 1, decides) * second
+        outcome, decides = first if node.seat == 0 else second, node.seat
+        mine = outcome if node.seat == 0 else -outcome
+        low, high = min(low, mine), max(high, mine)
+        edge.visits += 1
+        edge.mean += (mine - edge.mean) / edge.visits
+        node.visits += 1
+        node.value += (outcome - node.value) / node.visits
+    game.low, game.high = low, high
+
+
 @compiled(types.void(NODES, EDGES, PATH, GAMES, I8, F8, F8, I8, F8), _nrt=False)
 def back_up(
     nodes: Any, edges: Any, path: Any, games: Any, b: int, outcome: float, discount: float, solver: int, top: float
 ) -> None:
     """Visits and mean returns along game b's pending path, from its end to the root, and proofs, as far as they reach.
 
-    outcome: return of seat 0 from the end of the path on. The least and greatest return seen are kept up to date.
+    outcome: return of seat 0 from the end of the path on, and minus that of seat 1. The least and greatest return seen
+    are kept up to date.
 
     An edge is worth what its child is; where nothing is proven, that is the mean of the outcomes seen there. A proof
     counts at once for all visits an edge has had, and no node is worth less to its mover than what is proven there.
     """
+    if discount != 1.0:
+        fade_up(nodes, edges, path, games, b, outcome, discount)
+        return
     game = games[b]
     depth = game.depth
     sure = solver and depth > 0 and nodes[edges[path[depth - 1].edge].child].proven
@@ -104,8 +131,8 @@ def back_up(
     for i in range(depth - 1, -1, -1):
         edge, node = edges[path[i].edge], nodes[path[i].node]
         mine = 1.0 if node.seat == 0 else -1.0
-        outcome = edge.reward + discount * outcome
-        added = edge.reward + discount * added
+        outcome = edge.reward + outcome
+        added = edge.reward + added
         low, high = min(low, mine * outcome), max(high, mine * outcome)
         visits, value = node.visits, np.float64(node.value)
         edge.visits += 1

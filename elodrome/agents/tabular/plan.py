@@ -13,7 +13,7 @@ from elodrome.envs.game import Reals, World
 from elodrome.envs.index import RowIndex
 from elodrome.envs.information import InformationStates, keys_of
 from elodrome.errors import UserError
-from elodrome.seeding import mix64
+from elodrome.seeding import mix64, units
 
 
 class PlanConfig(Config):
@@ -54,7 +54,7 @@ class Plan(Agent):
 
     def act(self, positions: Positions) -> Ints:
         sums = np.cumsum(self.policy[self._find(positions)], axis=1)
-        u = (mix64(positions.seeds) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        u = units(mix64(positions.seeds))
         actions: Ints = (u[:, None] * sums[:, -1:] >= sums).sum(axis=1)
         return actions
 

@@ -22,7 +22,7 @@ from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.envs.index import RowIndex
 from elodrome.envs.information import InformationStates, keys_of
 from elodrome.errors import BrokenAgent, UserError
-from elodrome.seeding import mix64
+from elodrome.seeding import mix64, units
 
 
 class PredictionConfig(RateConfig):
@@ -80,7 +80,7 @@ class FixedPolicy(Agent):
 
     def act(self, positions: Positions) -> Ints:
         sums = np.cumsum(self.evaluate(positions).policy, axis=1)
-        u = (mix64(positions.seeds) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        u = units(mix64(positions.seeds))
         actions: Ints = (u[:, None] * sums[:, -1:] >= sums).sum(axis=1)
         return actions
 

@@ -24,7 +24,7 @@ from elodrome.agents.text.lessons import Lesson, lesson_of
 from elodrome.agents.text.transformer import Transformer, answer_logits, choose, generate, log_prob_of
 from elodrome.envs.game import Game, World
 from elodrome.errors import UserError
-from elodrome.seeding import U64, derive, generator, mix64
+from elodrome.seeding import U64, derive, generator, mix64, units
 
 CHUNK = 512  # positions answered at once
 WARM_UP = 20  # updates
@@ -113,7 +113,7 @@ class TextAgent(Agent):
 def uniforms_of(seeds: U64, count: int) -> npt.NDArray[np.float64]:
     """``count`` numbers in [0, 1) for each seed uint64 [B]: [B, count]."""
     words = mix64(seeds[:, None] + mix64(np.arange(1, count + 1, dtype=np.uint64)))
-    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return units(words)
 
 
 class TextLearner(KeptLearner):

@@ -17,10 +17,11 @@ from pydantic import Field
 from elodrome.agents.agent import Agent, Budget, Ints, Positions, Progress, Task
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.collecting import episode_metrics
-from elodrome.agents.parts.deep import DeepConfig, annealed, discount_of, opponents_of, require_finite
+from elodrome.agents.parts.deep import DeepConfig, annealed, discount_of, require_finite
 from elodrome.agents.parts.heads import greedy_legal, pick, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import Arrays, adam, descend, module_arrays, seeded, to_tensor
+from elodrome.agents.parts.opponents import opponents_of
 from elodrome.agents.parts.replay import NStep, Replay, transition_fields
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.value.heads import GreedyQ, QNet, categorical_loss, make_net, reach, scalar_loss
@@ -109,7 +110,7 @@ class DQN(KeptLearner):
         self.rng = generator(task.seed, "dqn")
         self.epsilon, self.beta, self.scale = 0.0 if c.noisy else c.epsilon, c.beta, 1.0
         self.steps = self.updates = 0
-        self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play))
+        self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play, self.net))
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env = self.config, self.env
@@ -121,7 +122,7 @@ class DQN(KeptLearner):
                 self.beta = linear_schedule(c.beta, 1.0, budget.steps, self.steps)
                 self.net.renew(self.rng)
                 observation = env.observation
-                action = self._explore(observation, env.legal, self.rng.random((2, c.envs)))
+                action = self._explore(self.net, observation, env.legal, self.rng.random((2, c.envs)))
                 env.step(action)
                 for transitions in self.pending.add(observation, action, env):
                     self.replay.add(transitions)
@@ -179,18 +180,17 @@ class DQN(KeptLearner):
             for net in (self.net, self.target):
                 net.spread((c.v_min or low) / self.scale, (c.v_max or high) / self.scale)
 
-    def _explore(self, observations: Floats, legal: Mask, quantiles: Any) -> Ints:
+    def _explore(self, net: QNet, observations: Floats, legal: Mask, quantiles: Any) -> Ints:
         """Epsilon-greedy actions [B]; quantiles [2, B] decide whether to explore and where to."""
         with torch.inference_mode():
-            q = self.net(to_tensor(observations, self.task.device)).cpu().numpy()
+            q = net(to_tensor(observations, self.task.device)).cpu().numpy()
         anywhere = pick(legal / legal.sum(axis=1, keepdims=True), quantiles[1])
         return np.where(quantiles[0] < self.epsilon, anywhere, greedy_legal(q, legal))
 
-    def play(self, positions: Positions) -> Ints:
-        """The policy as it learns, exploration included: the opponent in self-play."""
-        first = quantiles_of(positions)
-        second = first * 2.0**26 % 1.0  # the lower bits of the same word
-        return self._explore(positions.observations, positions.legal, np.stack([first, second]))
+    def play(self, net: QNet, positions: Positions) -> Ints:
+        """The policy of a network as of now or before, exploration included: the opponent in self-play."""
+        first = quantiles_of(positions)  # the second: the lower bits of the same word
+        return self._explore(net, positions.observations, positions.legal, np.stack([first, first * 2.0**26 % 1.0]))
 
     def weights(self) -> Arrays:
         return {**module_arrays(self.net), "scale": np.array(self.scale)}

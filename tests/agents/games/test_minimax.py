@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from elodrome.agents.agent import Positions
-from elodrome.agents.games.minimax import Minimax, MinimaxConfig, solve
+from elodrome.agents.games.minimax import Minimax, MinimaxConfig
+from elodrome.agents.parts.solve import solve
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Game, Words
 from elodrome.envs.registry import make_env

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from elodrome import make_env
-from elodrome.agents.games.minimax import solve
-from elodrome.agents.parts.solve import Judge, best_play
+from elodrome.agents.parts.solve import Judge, best_play, solve
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game
 from elodrome.errors import UserError

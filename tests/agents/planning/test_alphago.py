@@ -1,5 +1,6 @@
 """AlphaGo's three stages: it comes to play as its expert does, REINFORCE raises what won, and values tell who wins."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from elodrome import make_env, play_match
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.ops.policy_gradient import masked_log_probs, taken
 from elodrome.agents.planning import alphago
-from elodrome.agents.planning.alphago import AlphaGo, AlphaGoConfig, Played, play_games
+from elodrome.agents.planning.alphago import AlphaGo, AlphaGoConfig
 from elodrome.agents.registry import make_agent
+from elodrome.agents.search.games import Played, play_games
 from elodrome.errors import UserError
 
 TTT: Any = make_env("tic_tac_toe")
@@ -68,6 +70,23 @@ def test_one_step_of_reinforce_makes_what_won_more_likely_than_what_lost(monkeyp
     for _ in range(5):
         learner._reinforce(np.random.default_rng(0))
     assert odd_share() > before + 0.02
+
+
+@pytest.mark.parametrize("opponent", ["past", "prioritised", "self", "random"])
+def test_it_goes_on_after_a_stop_as_without(opponent: str) -> None:
+    config = AlphaGoConfig(
+        games=8, batch=16, window=100, hidden=(16,), expert="random", opponent=opponent, past=2, past_every=2
+    )
+    one, other = (AlphaGo(Task(TTT, 2), config) for _ in range(2))
+    budget = Budget(1200)
+    progress = one.learn(budget)
+    while one.rounds < 5:
+        next(progress)
+    other.resume(copy.deepcopy(one.snapshot()))
+    assert list(progress) == list(other.learn(budget))
+    for name, array in one.weights().items():
+        np.testing.assert_array_equal(array, other.weights()[name])
+    assert len(one.past) == 2
 
 
 def test_bad_shares_and_experts_are_refused() -> None:

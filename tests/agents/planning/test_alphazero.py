@@ -10,6 +10,7 @@ from elodrome import make_env
 from elodrome.agents.agent import Agent, Budget, Positions, Task
 from elodrome.agents.parts.saved import WEIGHTS, read_arrays, save_agent, shipped_folder
 from elodrome.agents.planning.alphazero import AlphaZero, AlphaZeroConfig
+from elodrome.agents.search.boardnet import NetEvaluator
 from elodrome.envs.game import Game
 from elodrome.envs.table import CompiledTable
 from elodrome.errors import BrokenAgent, UserError
@@ -64,7 +65,14 @@ def test_it_learns_tic_tac_toe_from_nothing(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"gumbel": True, "shards": 2}, {"blocks": 1, "channels": 4}, {"pool": 0.5, "past_every": 2}]
+    "options",
+    [
+        {"gumbel": True, "shards": 2},
+        {"blocks": 1, "channels": 4},
+        {"pool": 0.5, "past_every": 2},
+        {"pool": 0.5, "past_every": 1, "past": 2, "opponent": "prioritised", "shards": 2},
+        {"pool": 1.0, "opponent": "random"},
+    ],
 )
 def test_it_goes_on_after_a_stop_as_without(options: dict[str, Any]) -> None:
     world = make_env("connect_four")
@@ -84,6 +92,19 @@ def test_it_goes_on_after_a_stop_as_without(options: dict[str, Any]) -> None:
     assert len(ends[0]) == 3
     for name, array in one.weights().items():
         np.testing.assert_array_equal(array, other.weights()[name])
+
+
+def test_a_rival_has_one_seat_and_teaches_nothing() -> None:
+    """Against minimax an untrained network wins no game, and learns from its own seat's positions alone."""
+    world = make_env("tic_tac_toe")
+    options = {"pool": 1.0, "opponent": "minimax", "games": 8, "moves": 12, "self_play": 4, "sample": 9}
+    learner = AlphaZero(Task(world, 1), AlphaZeroConfig(**options))
+    lessons, sums = learner.shards[0].play(NetEvaluator(learner.net), 12, other=learner.other)
+    assert sums["rivals"] == sums["games"] > 8
+    assert sums["against rivals"] <= 0
+    assert lessons.outcome.max() <= 0.0
+    stones = lessons.observations.sum(axis=(1, 2, 3)).astype(int)
+    assert set(np.abs(np.diff(stones))) & {1} == set()  # every second ply
 
 
 def test_the_agent_takes_wins_and_blocks_losses_untrained() -> None:

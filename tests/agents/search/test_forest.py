@@ -1,6 +1,7 @@
 """The batched search against an independent slow one, exact solutions, and the laws of its noise."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -224,6 +225,41 @@ def test_gumbel_roots_are_those_of_the_slow_search(solver: bool) -> None:
         most = max(e["visits"] for e in able.values())
         final = {a: scores[a] + gumbel[a] for a, e in able.items() if e["visits"] == most}
         assert found.choices[b] == max(final, key=lambda a: final[a])
+
+
+class Discounted(Slow):
+    """The same without proofs, returns as they were seen in the simulations, each seat's by its own decisions."""
+
+    def total(self, node: Node, seat: int) -> float:
+        """The sum of what the visits of a node were worth to a seat."""
+        if node.seat < 0:
+            return 0.0
+        total = node.raw if node.seat == seat else -node.raw
+        for edge in node.edges.values():
+            if edge["visits"]:
+                reward = edge["reward"] if node.seat == seat else -edge["reward"]
+                fade = self.world.discount if edge["child"].seat == seat else 1.0
+                total += edge["visits"] * float(reward) + fade * self.total(edge["child"], seat)
+        return total
+
+    def q(self, edge: dict[str, Any]) -> float:
+        return float(edge["reward"]) + self.total(edge["child"], 1 - edge["child"].seat) / edge["visits"]
+
+    def mean(self, node: Node) -> float:
+        return self.total(node, node.seat) / self.visits(node)
+
+
+def test_with_a_discount_visits_are_those_of_the_slow_search() -> None:
+    world, states, plies = positions(30)
+    world = replace(world, discount=0.8)
+    config = SearchConfig(simulations=60)
+    found = Forest(world, len(states), config).search(states, plies, streams(1, len(states)), evaluate)
+    for b, state in enumerate(states):
+        slow = Discounted(world, config.model_copy(update={"solver": False}))
+        root = slow.run(Node(world, state))
+        visits = np.array([root.edges[a]["visits"] if a in root.edges else 0 for a in range(A)])
+        np.testing.assert_allclose(found.policy[b], visits / visits.sum())
+        assert found.values[b] == pytest.approx(slow.mean(root), abs=1e-5)
 
 
 def test_halving_by_hand() -> None:

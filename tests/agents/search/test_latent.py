@@ -56,11 +56,11 @@ class Node:
 
 
 class Slow:
-    """One tree, one simulation after another, returns always those of the seat to act: r + gamma turn G."""
+    """One tree, one simulation after another. Of two seats each discounts by its own decisions."""
 
     def __init__(self, model: Arbitrary, config: SearchConfig, discount: float, players: int) -> None:
         self.model, self.config, self.discount = model, config, discount
-        self.turn = -1 if players == 2 else 1
+        self.players = players
         self.low, self.high = (-1.0, 1.0) if players == 2 else (math.inf, -math.inf)
 
     def scaled(self, q: float) -> float:
@@ -85,9 +85,13 @@ class Slow:
             node = node.children[action]
         leaf = Node(self.model, self.model.following(node.code, action), list(range(self.model.actions)))
         node.children[action] = leaf
-        value = float(leaf.raw)
+        value, other = float(leaf.raw), -float(leaf.raw)  # of the seat that acts there, and of the one that does not
         for node, action in reversed(path):
-            value = float(node.children[action].gain) + self.discount * self.turn * value
+            gain = float(node.children[action].gain)
+            if self.players == 2:
+                value, other = gain + other, self.discount * value - gain
+            else:
+                value = gain + self.discount * value
             node.visits[action] += 1
             node.totals[action] += value
             node.count += 1
@@ -118,8 +122,11 @@ class Slow:
         }
 
 
+DISCOUNTS = [("tic_tac_toe", 1.0), ("tic_tac_toe", 0.8), ("gridworld", 0.9), ("gridworld", 1.0)]
+
+
 @pytest.mark.parametrize("gumbel", [False, True])
-@pytest.mark.parametrize(("world_id", "discount"), [("tic_tac_toe", 1.0), ("gridworld", 0.9), ("gridworld", 1.0)])
+@pytest.mark.parametrize(("world_id", "discount"), DISCOUNTS)
 @pytest.mark.parametrize("simulations", [1, 2, 50])
 def test_visits_and_values_are_those_of_the_slow_search(
     world_id: str, discount: float, gumbel: bool, simulations: int
