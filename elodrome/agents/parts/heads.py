@@ -27,8 +27,8 @@ class Categorical:
     log_probs: Tensor
 
     @classmethod
-    def of(cls, logits: Tensor, legal: Tensor) -> Categorical:
-        """From logits [B, A] and a bool mask [B, A]: illegal actions have probability 0."""
+    def of(cls, logits: Tensor, legal: Tensor | None) -> Categorical:
+        """From logits [B, A] and a bool mask [B, A]: illegal actions have probability 0; None: all are legal."""
         return cls(pg.masked_log_probs(logits, legal))
 
     def log_prob(self, actions: Tensor) -> Tensor:

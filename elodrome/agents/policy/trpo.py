@@ -73,7 +73,7 @@ class TRPO(PolicyLearner):
         advantage = pg.standardised(batch["advantage"])
 
         def policy() -> Categorical:
-            return Categorical.of(self.net.logits(batch["observation"]), batch["legal"])
+            return Categorical.of(self.net.logits(batch["observation"]), batch.get("legal"))
 
         def surrogate(new: Categorical) -> Tensor:
             ratio = pg.importance_ratio(new.log_prob(batch["action"]), log_prob)

@@ -26,7 +26,8 @@ from elodrome.envs.adapters.foreign import (
     world_of,
 )
 from elodrome.envs.enumeration import Tables
-from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.envs.game import Floats, Mask, World
+from elodrome.envs.table import Rows
 from elodrome.errors import BadOption, IllegalAction, UserError, unknown
 
 Env = gymnasium.Env[Any, Any]
@@ -173,19 +174,28 @@ class GymnasiumTable(ForeignTable):
         self.seats[row] = 0
         self._note(row, observation, info)
 
+    def legal(self, rows: Rows) -> Mask:
+        masks: Mask = self._masks[rows]
+        masks[self.seats[rows] < 0] = 0
+        return masks
+
+    def observe(self, rows: Rows, seats: Rows | None = None) -> Floats:
+        seen: Floats = self._seen[rows]
+        return seen
+
     def _legal(self, row: int) -> Mask:
         return self._masks[row]
 
     def _see(self, row: int, seat: int) -> Floats:
         return self._seen[row]
 
-    def _play(self, row: int, action: int) -> Reals:
+    def _play(self, row: int, action: int) -> float:
         observation, reward, terminated, truncated, info = self._env(row).step(int(self._first) + action)
         self._note(row, observation, info)
         if terminated or truncated:
             self.seats[row] = -1
             self.truncated[row] = not terminated
-        return np.array([float(reward)])
+        return float(reward)
 
     def draw(self, row: int) -> str:
         """Gymnasium's own text where it has one, else the observation."""
