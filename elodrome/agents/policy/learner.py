@@ -121,6 +121,7 @@ class PolicyLearner(KeptLearner):
 
     KEEPS: ClassVar[tuple[str, ...]] = ("net", "env", "rng", "scale", "steps")
     default_steps = 200_000
+    unsteady = True
     config: PolicyConfig
     env: SeatEnv
 

@@ -94,6 +94,7 @@ class DQN(KeptLearner):
     KEEPS = ("net", "target", "optimiser", "replay", "pending", "env", "rng", "scale", "steps", "updates")
     config_class = DQNConfig
     default_steps = 200_000
+    unsteady = True
     config: DQNConfig
 
     def __init__(self, task: Task, config: DQNConfig | None = None) -> None:
