@@ -2,7 +2,8 @@
 
 An agent's own settings serve games and gridworlds, whose episodes are short and whose values are known after few steps.
 Control tasks of others (Gymnasium's) are long, and every reward is much like the next. Each row was chosen over three
-seeds of CartPole, 50,000 steps; ``benchmarks/cartpole.py`` measures them again. PPO's reached 500 with every seed, as
+seeds of CartPole, 50,000 steps; the rows ``-defaults`` of ``benchmarks/classic_control.py`` measure
+them again. PPO's reached 500 with every seed, as
 did six settings near it. DQN stays unsteady: its row (500, 137, 500) is the best of four tried, on the seeds that it
 is told of.
 """
