@@ -30,7 +30,8 @@ def test_they_hold_where_nothing_is_said_and_only_there():
     assert make_learner("ppo_kl", Task(world), {}).config.horizon == CONTROL["ppo"]["horizon"]
     assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.horizon == 16
     assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.envs == 3
-    assert defaults_for("ppo", make_env("tic_tac_toe")) == {}
+    for name in ("tic_tac_toe", "token_mdp"):
+        assert defaults_for("ppo", make_env(name)) == {}
     assert make_learner("double_dqn", Task(make_env("cliff_walking")), {}).config.exploration == 0.7
     assert defaults_for("random", world) == {}
 
