@@ -2,8 +2,8 @@
 
 An agent's own settings serve board and token games, whose episodes are short. Control tasks of others (Gymnasium's) are
 long, and every reward is much like the next: those rows were chosen over three seeds of CartPole, 50,000 steps, and the
-rows ``-defaults`` of ``benchmarks/classic_control.py`` measure them again. DQN stays unsteady there: the best on the way
-is what is kept, and with some seeds that is far from 500. In our own worlds of one seat and long episodes the goal is
+rows ``-defaults`` of ``benchmarks/classic_control.py`` measure them again. DQN stays unsteady there: the best on the
+way is kept, and with some seeds that is far from 500. In our own worlds of one seat and long episodes the goal is
 far and what lies between may be dear: with its own settings either agent stood still on cliff walking (-1000) by seed;
 with these both walk it in -13 over five seeds of 200,000 steps.
 """
