@@ -3,10 +3,10 @@
 An agent's own settings serve board and token games, whose episodes are short. Control tasks of others (Gymnasium's) are
 long, and every reward is much like the next: those rows were chosen on CartPole, 50,000 steps, and the rows
 ``-defaults`` of ``benchmarks/classic_control.py`` measure them again. PPO reached 500 with each of three seeds. DQN has
-rl-zoo's settings with a rate that falls: the best on the way, which is what is kept, had 500 with the three seeds tried,
-the last 500, 378, 500; the settings before had 272 and 264. In our own worlds of one seat and long episodes the goal is far
-and what lies between may be dear: with its own settings either agent stood still on cliff walking (-1000) by seed; with
-these both walk it in -13 over five seeds of 200,000 steps.
+rl-zoo's settings with a rate that falls: the best on the way, which is what is kept, had 500 with the three seeds
+tried, the last 500, 378, 500; the settings before had 272 and 264. In our own worlds of one seat and long episodes the
+goal is far and what lies between may be dear: with its own settings either agent stood still on cliff walking (-1000)
+by seed; with these both walk it in -13 over five seeds of 200,000 steps.
 """
 
 from __future__ import annotations
