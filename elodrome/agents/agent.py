@@ -261,6 +261,7 @@ class Learner(ABC):
     config_class: ClassVar[type[Config]] = Config
     unit: ClassVar[str] = "steps"
     default_steps: ClassVar[int] = 100_000
+    unsteady: ClassVar[bool] = False  # whether a later agent may well be worse: in solo worlds the best is kept
 
     def __init__(self, task: Task, config: Config | None = None) -> None:
         self.task = task

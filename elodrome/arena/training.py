@@ -1,6 +1,7 @@
 """Training: a learner driven to its budget, with curves, checkpoints, and a clean way to stop and go on.
 
-A run lives in one folder: ``agent.json`` and ``weights.safetensors`` (the acting agent as of the last checkpoint),
+A run lives in one folder: ``agent.json`` and ``weights.safetensors`` (the acting agent as of the last checkpoint,
+or, where learning is unsteady, the best so far),
 ``checkpoint.safetensors`` (all that resuming needs), ``learning.jsonl`` (one line per report), TensorBoard event files,
 and, where asked for, ``kept/STEPS`` with the agent as it was on the way. The first report is kept at once, then one
 every so many seconds, and the last: from the first report on, a run that is stopped can be played and resumed.
@@ -40,6 +41,7 @@ from elodrome.agents.parts.saved import (
 )
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
+from elodrome.arena.best import Best
 from elodrome.arena.examination import Examiner
 from elodrome.envs.game import World
 from elodrome.envs.registry import call_name
@@ -91,6 +93,7 @@ def train(
     keep: int | None = None,
     examine: int | None = None,
     rivals: Sequence[str] = ("random",),
+    best: bool = True,
     notes: dict[str, Any] | None = None,
 ) -> TrainingResult:
     """Train an agent of kind ``name`` for ``steps`` of its own unit and save it.
@@ -98,6 +101,7 @@ def train(
     checkpoint: seconds between two checkpoints; 0 makes one at every report.
     keep: every so many steps the agent as it is then goes to a folder of its own, for opponents of several strengths.
     examine: every so many steps it plays against the ``rivals`` and the best of its past, see ``Examiner``.
+    best: in solo worlds, where learning is unsteady, what is saved is the best of the agents on the way, see ``Best``.
 
     With ``resume`` it goes on from the last checkpoint, exactly as if it had not been stopped. Raises UserError for
     bad input or a folder that already holds a run, Stopped on Ctrl-C or SIGTERM (after a checkpoint), Diverged when a
@@ -111,7 +115,8 @@ def train(
     if total < 1:
         raise UserError(f"steps must be at least 1, not {total}")
     folder = out or default_folder(name, world, seed)
-    run = _Run(learner, name, total, options or {}, folder, checkpoint, keep, examiner, notes or {})
+    looks = Best(learner, total) if best and learner.unsteady and world.players == 1 else None
+    run = _Run(learner, name, total, options or {}, folder, checkpoint, keep, examiner, looks, best, notes or {})
     with single_threaded():
         return run.drive(resume, on_progress, tensorboard)
 
@@ -128,6 +133,8 @@ class _Run:
     checkpoint: float
     keep: int | None
     examiner: Examiner | None
+    looks: Best | None
+    best: bool
     notes: dict[str, Any]
 
     def drive(
@@ -151,6 +158,8 @@ class _Run:
                     self._require_finite(latest.step, latest.metrics, kept)
                     if self.examiner and latest.step // self.examiner.every > before // self.examiner.every:
                         latest = Progress(latest.step, {**latest.metrics, **self.examiner.examine(latest.step)})
+                    if self.looks and self.looks.due(before, latest.step):
+                        latest = Progress(latest.step, {**latest.metrics, **self.looks.look(latest.step)})
                     now = time.perf_counter()
                     writer.write(latest, now - started)
                     if on_progress:
@@ -176,7 +185,13 @@ class _Run:
             raise Stopped(f"stopped {where}; to go on: {self._command()}") from None
         finally:
             writer.close()
-        return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics, remarks=writer.remarks)
+        remarks = writer.remarks
+        if self.looks and self.looks.step < latest.step:
+            remarks += (
+                f"saved is the agent of {learner.unit[:-1]} {self.looks.step}, the best on the way "
+                f"(mean return {self.looks.score:.4g}, at the end {latest.metrics['return/agent']:.4g})",
+            )
+        return TrainingResult(folder, latest.step, learner.unit, seconds, latest.metrics, remarks=remarks)
 
     def _command(self) -> str:
         """The command line that goes on with this run."""
@@ -186,6 +201,7 @@ class _Run:
         if self.checkpoint != CHECKPOINT_SECONDS:
             command += f" --checkpoint {self.checkpoint:g}"
         command += f" --keep {self.keep}" if self.keep else ""
+        command += "" if self.best else " --no-best"
         return command + (f" {self.examiner.options}" if self.examiner else "")
 
     def _require_finite(self, step: int, numbers: dict[str, Any], kept: int) -> None:
@@ -199,13 +215,22 @@ class _Run:
             raise Diverged(f"{self.name} at step {step}: {some} {what}; {last}; a smaller rate may help")
 
     def _save(self, where: Path, step: int, seconds: float) -> None:
+        """The agent of now; in the run's own folder the best, where one is looked for."""
         notes = {"seconds": round(seconds, 2), "device": self.learner.task.device, **self.notes}
-        save_agent(self.learner, self.name, where, step, notes)
+        best = self.looks if where == self.folder else None
+        save_agent(
+            self.learner,
+            self.name,
+            where,
+            step,
+            notes | (best.notes if best else {}),
+            best.weights if best else None,
+        )
 
     def _checkpoint(self, step: int, seconds: float, kept: int) -> None:
         """Keep all of this moment: the acting agent first, so that a checkpoint never stands without it."""
-        best = self.examiner.snapshot() if self.examiner else {}
-        snapshot = {**self.learner.snapshot(), **best}
+        beside = [keeper.snapshot() for keeper in (self.examiner, self.looks) if keeper]
+        snapshot = {**self.learner.snapshot(), **{name: entry for part in beside for name, entry in part.items()}}
         self._require_finite(step, self.learner.weights(), kept)
         self._require_finite(step, snapshot, kept)
         self._save(self.folder, step, seconds)
@@ -248,8 +273,9 @@ class _Run:
         step, snapshot = checkpoint
         try:
             learner.resume(snapshot)
-            if self.examiner:
-                self.examiner.resume(snapshot)
+            for keeper in (self.examiner, self.looks):
+                if keeper:
+                    keeper.resume(snapshot)
         except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
             file = folder / CHECKPOINT
             raise BrokenAgent(f"{file}: does not fit this learner, of another version perhaps: {error}") from error

@@ -23,6 +23,7 @@ def train(
     checkpoint: Annotated[float, typer.Option(help="seconds between two checkpoints; 0: at every report")] = 20.0,
     keep: Annotated[int | None, typer.Option(help="every so many steps, keep the agent as it is then", min=1)] = None,
     examine: Annotated[int | None, typer.Option(help="every so many steps, play against --rivals", min=1)] = None,
+    best: Annotated[bool, typer.Option(help="alone in a world: save the best on the way, not the last")] = True,
     rivals: Annotated[str, typer.Option(help="specs, separated by commas; and the best of its own past")] = "random",
 ) -> None:
     """Train an agent and save it, with curves on the screen and in TensorBoard."""
@@ -49,6 +50,7 @@ def train(
             checkpoint=checkpoint,
             keep=keep,
             examine=examine,
+            best=best,
             rivals=split_specs(rivals),
             on_progress=lambda p, total: bars.update(
                 task, completed=p.step, total=total, note="  ".join(f"{k} {v:.4g}" for k, v in p.metrics.items())

@@ -5,21 +5,22 @@ import pytest
 import torch
 
 from elodrome.agents.agent import Budget, Learner, Task
-from elodrome.agents.defaults import CONTROL, defaults_for
+from elodrome.agents.defaults import ALONE, CONTROL, defaults_for
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.registry import make_learner
 from elodrome.agents.specs import builtin
+from elodrome.arena.best import solo_returns
 from elodrome.envs.registry import make_env
 
 CARTPOLE = "gymnasium:CartPole-v1"
 
 
-@pytest.mark.parametrize("kind", CONTROL)
-def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(kind):
+@pytest.mark.parametrize(("table", "kind"), [(table, kind) for table in (CONTROL, ALONE) for kind in table])
+def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(table, kind):
     cls = builtin()[kind].load()
     assert issubclass(cls, Learner)
-    own, usual = cls.config_class().model_dump(), cls.config_class(**CONTROL[kind]).model_dump()
-    assert {name for name in own if own[name] != usual[name]} == set(CONTROL[kind])
+    own, usual = cls.config_class().model_dump(), cls.config_class(**table[kind]).model_dump()
+    assert {name for name in own if own[name] != usual[name]} == set(table[kind])
 
 
 def test_they_hold_where_nothing_is_said_and_only_there():
@@ -29,8 +30,9 @@ def test_they_hold_where_nothing_is_said_and_only_there():
     assert make_learner("ppo_kl", Task(world), {}).config.horizon == CONTROL["ppo"]["horizon"]
     assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.horizon == 16
     assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.envs == 3
-    for name in ("tic_tac_toe", "cliff_walking", "token_mdp"):
+    for name in ("tic_tac_toe", "token_mdp"):
         assert defaults_for("ppo", make_env(name)) == {}
+    assert make_learner("double_dqn", Task(make_env("cliff_walking")), {}).config.exploration == 0.7
     assert defaults_for("random", world) == {}
 
 
@@ -49,3 +51,16 @@ def test_a_pole_is_balanced_by_an_agent_that_was_told_nothing(kind):
         env.step(actions)
         total += env.reward
     assert total.mean() >= 475  # of 500; chance brings 22
+
+
+@pytest.mark.parametrize("kind", ["ppo", "dqn"])
+def test_the_cliff_is_walked_by_an_agent_that_was_told_nothing(kind):
+    """With their own settings both stand still for good with seed 0, which costs 1000."""
+    world = make_env("cliff_walking")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    learner = make_learner(kind, Task(world, 0), {})
+    list(learner.learn(Budget(100_000)))
+    torch.set_num_threads(threads)
+    returns, _ = solo_returns(world, learner.agent, 1, 0)
+    assert returns[0] >= -17  # -13 along the edge, -17 along the wall

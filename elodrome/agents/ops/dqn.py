@@ -2,28 +2,33 @@
 their papers have them.
 
 Shapes: B transitions, A actions, Z atoms. ``discount_t`` [B] is 0 where the next state ended the episode (and only
-there); ``legal_t`` bool [B, A] is the mask of the next state.
+there); ``legal_t`` bool [B, A] is the mask of the next state, None where all actions are legal.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 ILLEGAL = -1e9  # below every action value
 
 
-def greedy(q: Tensor, legal: Tensor) -> Tensor:
+def _masked(q: Tensor, legal: Tensor | None) -> Tensor:
+    return q if legal is None else q.masked_fill(~legal, ILLEGAL)
+
+
+def greedy(q: Tensor, legal: Tensor | None) -> Tensor:
     """``argmax_a q`` [B] over the legal actions, q [B, A]."""
-    return q.masked_fill(~legal, ILLEGAL).argmax(-1)
+    return _masked(q, legal).argmax(-1)
 
 
-def q_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor, legal_t: Tensor) -> Tensor:
+def q_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor, legal_t: Tensor | None) -> Tensor:
     """``y = r + gamma max_a' Q(s', a'; theta-)`` [B] (eq. 2.63) over the legal a'; q_t [B, A] of the target network."""
-    return r_t + discount_t * q_t.masked_fill(~legal_t, ILLEGAL).amax(-1)
+    return r_t + discount_t * _masked(q_t, legal_t).amax(-1)
 
 
-def double_q_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor, selector_t: Tensor, legal_t: Tensor) -> Tensor:
+def double_q_target(r_t: Tensor, discount_t: Tensor, q_t: Tensor, selector_t: Tensor, legal_t: Tensor | None) -> Tensor:
     """``y = r + gamma Q(s', argmax_a' Q(s', a'; theta); theta-)`` [B] (eq. 2.67): selector_t [B, A] of the online
     network chooses, q_t [B, A] of the target network judges."""
     best = greedy(selector_t, legal_t)[:, None]
@@ -38,8 +43,7 @@ def dueling(value: Tensor, advantages: Tensor) -> Tensor:
 
 def huber(error: Tensor, delta: float = 1.0) -> Tensor:
     """error^2 / 2 up to ``delta``, linear beyond [B]: (2.63) with bounded gradients (Mnih et al. 2015)."""
-    size = error.abs()
-    return torch.where(size <= delta, 0.5 * error.square(), delta * (size - 0.5 * delta))
+    return functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta)
 
 
 def categorical_projection(atoms: Tensor, probs_t: Tensor, r_t: Tensor, discount_t: Tensor) -> Tensor:

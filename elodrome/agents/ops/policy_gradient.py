@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 ILLEGAL = -1e9  # a logit whose probability is 0, and 0 * log 0 = 0 in the entropy
 
 
-def masked_log_probs(logits: Tensor, legal: Tensor) -> Tensor:
-    """log pi(. | s) [B, A] from logits [B, A] and a bool mask [B, A]: illegal actions have probability 0."""
-    return torch.log_softmax(logits.masked_fill(~legal, ILLEGAL), dim=-1)
+def masked_log_probs(logits: Tensor, legal: Tensor | None) -> Tensor:
+    """log pi(. | s) [B, A] from logits [B, A] and a bool mask [B, A]: illegal actions have probability 0; None: all are
+    legal."""
+    return torch.log_softmax(logits if legal is None else logits.masked_fill(~legal, ILLEGAL), dim=-1)
 
 
 def taken(log_probs: Tensor, actions: Tensor) -> Tensor:
@@ -32,9 +34,11 @@ def importance_ratio(log_prob: Tensor, old_log_prob: Tensor) -> Tensor:
 
 
 def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip: float, clip_high: float | None = None) -> Tensor:
-    """``min(rho A, clip(rho, 1 - eps, 1 + eps') A)``, element by element; eps' is eps where nothing else is given."""
-    bounded = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
-    return torch.minimum(ratio * advantage, bounded * advantage)
+    """``min(rho A, clip(rho, 1 - eps, 1 + eps') A)``, element by element; eps' is eps where nothing else is given: then
+    it is ``rho A``, but no more than ``A + eps |A|``."""
+    if clip_high is None:
+        return torch.minimum(ratio * advantage, advantage + clip * advantage.abs())
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip_high) * advantage)
 
 
 def clipped_surrogate_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
@@ -64,8 +68,11 @@ def categorical_kl(old_log_probs: Tensor, log_probs: Tensor) -> Tensor:
     return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
 
 
-def value_loss(value: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
-    """``E[w (V(s) - R)^2]`` (algorithm 9) of values and targets [B]; least where ``V(s) = E[w R | s] / E[w | s]``."""
+def value_loss(value: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """``E[w (V(s) - R)^2]`` (algorithm 9) of values and targets [B], w 1 where it is not given; least where ``V(s) =
+    E[w R | s] / E[w | s]``."""
+    if weight is None:
+        return functional.mse_loss(value, target)
     return (weight * (value - target).square()).mean()
 
 

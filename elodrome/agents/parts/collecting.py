@@ -86,7 +86,8 @@ def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int
         )
         if env.truncated.any():
             cuts.append(env.final_observation[env.truncated])
-        episodes.append(np.stack([env.returns, env.lengths]))
+        if len(env.returns):
+            episodes.append(np.stack([env.returns, env.lengths]))
     columns = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
     columns["observation"] = np.concatenate([columns["observation"], env.observation[None]])
     final = np.concatenate(cuts) if cuts else np.zeros((0, *env.world.observation_shape), np.float32)

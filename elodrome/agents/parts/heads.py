@@ -33,8 +33,8 @@ class Head(ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, outputs: Tensor, legal: Tensor) -> Self:
-        """From a network's outputs [B, ...] and a bool mask [B, A]."""
+    def of(cls, outputs: Tensor, legal: Tensor | None) -> Self:
+        """From a network's outputs [B, ...] and a bool mask [B, A]; None: all are legal."""
 
     @abstractmethod
     def log_prob(self, actions: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Categorical(Head):
     log_probs: Tensor
 
     @classmethod
-    def of(cls, logits: Tensor, legal: Tensor) -> Self:
+    def of(cls, logits: Tensor, legal: Tensor | None) -> Self:
         """From logits [B, A]: illegal actions have probability 0."""
         return cls(pg.masked_log_probs(logits, legal))
 
@@ -122,7 +122,7 @@ class Gaussian(Head):
     log_std: Tensor
 
     @classmethod
-    def of(cls, outputs: Tensor, legal: Tensor | None = None) -> Self:
+    def of(cls, outputs: Tensor, legal: Tensor | None) -> Self:
         """From outputs [B, 2 D], means first; there is no mask."""
         return cls(*outputs.chunk(2, dim=-1))
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam as functional_adam
 
 from elodrome.agents.parts.heads import Head, head_of
 from elodrome.agents.parts.kept import kept, put_back
@@ -33,6 +34,16 @@ def linear(inputs: int, outputs: int, gain: float = 2.0**0.5) -> nn.Linear:
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+class Chain(nn.Sequential):
+    """Layers one after the other, without what a call of a module does for hooks: on a small network that is as much
+    as the layer's own time."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        for layer in self._modules.values():
+            inputs = layer.forward(inputs)  # type: ignore[union-attr]
+        return inputs
 
 
 def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind: Torso) -> tuple[nn.Module, int]:
@@ -54,10 +65,10 @@ def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind:
     for width in hidden:
         layers += [linear(size, width), nn.ReLU()]
         size = width
-    return nn.Sequential(*layers), size
+    return Chain(*layers), size
 
 
-class Actor(nn.Sequential):
+class Actor(Chain):
     """From observations to what a policy's head is made of: logits [B, A]; or, where actions are D real numbers, means
     and logarithms of standard deviations [B, 2 D], the latter the same for all observations."""
 
@@ -66,7 +77,7 @@ class Actor(nn.Sequential):
         self.log_std = nn.Parameter(torch.full((len(world.low),), START)) if world.continuous else None
 
     def forward(self, observations: Tensor) -> Tensor:
-        outputs: Tensor = super().forward(observations)  # type: ignore[no-untyped-call]
+        outputs = super().forward(observations)
         return outputs if self.log_std is None else torch.cat([outputs, self.log_std.expand_as(outputs)], -1)
 
 
@@ -79,21 +90,19 @@ class PolicyValueNet(nn.Module):
         critic, _ = make_torso(world.observation_shape, hidden, channels, torso)
         self.head = head_of(world)
         self.actor = Actor(world, actor, features)
-        self.critic = nn.Sequential(critic, linear(features, 1, 1.0))
+        self.critic = Chain(critic, linear(features, 1, 1.0))
 
     def outputs(self, observations: Tensor) -> Tensor:
         """What the head is made of: logits [B, A] of all actions, legal or not, or means and spreads [B, 2 D]."""
-        outputs: Tensor = self.actor(observations)
-        return outputs
+        return self.actor.forward(observations)
 
-    def policy(self, observations: Tensor, legal: Tensor) -> Head:
+    def policy(self, observations: Tensor, legal: Tensor | None) -> Head:
         """pi(. | s) for each of B decisions."""
         return self.head.of(self.outputs(observations), legal)
 
     def value(self, observations: Tensor) -> Tensor:
         """Values [B]."""
-        value: Tensor = self.critic(observations)
-        return value.squeeze(-1)
+        return self.critic.forward(observations).squeeze(-1)
 
 
 def seeded(seed: int, make: Any, *args: Any, **options: Any) -> Any:
@@ -165,19 +174,71 @@ def _(value: torch.optim.Optimizer, entries: dict[str, Any]) -> torch.optim.Opti
     return value
 
 
-def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
-    """Adam in its fused form: several times faster on small networks."""
-    return torch.optim.Adam(module.parameters(), lr=rate, eps=1e-5, fused=True)
+class FlatAdam(torch.optim.Adam):
+    """Adam over all parameters of a module as one vector, into which they become views. A small network is as costly as
+    the number of calls it takes, and here gradient, norm and step are a few calls in all, not a few per layer."""
+
+    def __init__(self, module: nn.Module, rate: float) -> None:
+        self.parameters = list(module.parameters())
+        flat = torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters])
+        start = 0
+        for parameter in self.parameters:
+            parameter.data = flat[start : start + parameter.numel()].view_as(parameter)
+            start += parameter.numel()
+        self.flat = flat.requires_grad_()
+        super().__init__([self.flat], lr=rate, eps=1e-5, fused=True)
+        self.state[self.flat] = {
+            "step": torch.zeros((), device=flat.device),
+            "exp_avg": torch.zeros_like(flat, requires_grad=False),
+            "exp_avg_sq": torch.zeros_like(flat, requires_grad=False),
+        }
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step down the gradients that ``backward`` has left."""
+        self._move([torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters], float("inf"))
+
+    def descend(self, loss: Tensor, max_norm: float) -> Tensor:
+        """As the function ``descend``, past the hooks of ``step``, which cost as much as the step itself."""
+        return self._move(torch.autograd.grad(loss, self.parameters, materialize_grads=True), max_norm)
+
+    @torch.no_grad()
+    def _move(self, gradients: Sequence[Tensor], max_norm: float) -> Tensor:
+        gradient = torch.cat([piece.reshape(-1) for piece in gradients])
+        norm = torch.linalg.vector_norm(gradient)
+        gradient *= (max_norm / (norm + 1e-6)).clamp_(max=1.0)
+        group, state = self.param_groups[0], self.state[self.flat]
+        functional_adam(
+            *([self.flat], [gradient], [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]]),
+            fused=True,
+            amsgrad=False,
+            maximize=False,
+            **{name: group[name] for name in ("lr", "eps", "weight_decay")},
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+        )
+        return norm
+
+
+def adam(module: nn.Module, rate: float) -> FlatAdam:
+    """Adam for a module that stays on its device; ``descend`` takes its steps."""
+    return FlatAdam(module, rate)
 
 
 def to_tensor(array: npt.NDArray[Any], device: str | torch.device) -> Tensor:
     """An array on the device; reals as float32."""
-    tensor = torch.from_numpy(array).to(device)
-    return tensor.float() if tensor.is_floating_point() else tensor
+    tensor = torch.from_numpy(array)
+    return tensor.to(device, torch.float32) if tensor.is_floating_point() else tensor.to(device)
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor, max_norm: float = math.inf) -> Any:
-    """One step down the gradient, its norm cut to ``max_norm`` where that is given; the norm before that, else None."""
+    """One step down the gradient with respect to the optimiser's parameters, its norm cut to ``max_norm`` where that is
+    given; the norm before that, else None."""
+    if isinstance(optimiser, FlatAdam):
+        return optimiser.descend(loss, max_norm)
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = None

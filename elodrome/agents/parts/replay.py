@@ -180,6 +180,17 @@ class NStep:
 
     def add(self, observation: Floats, action: Actions, env: SeatEnv) -> list[Batch]:
         """Take in a step that ``env`` has just made with these actions [B]; the transitions that are whole now."""
+        if self.n == 1:  # every step is
+            return [
+                {
+                    "observation": observation,
+                    "action": action,
+                    "reward": env.reward,
+                    "discount": self.gamma * ~env.terminated,
+                    "next_observation": env.final_observation,
+                    "next_legal": env.final_legal,
+                }
+            ]
         size = len(action)
         fresh: Batch = {"observation": observation, "action": action, "open": np.ones(size, np.bool_)}
         self._begun.append({**fresh, "reward": np.zeros(size), "discount": np.ones(size)})

@@ -109,8 +109,15 @@ def read_card(folder: Path) -> Card:
         raise BrokenAgent(f"{file}: not a saved agent's card ({trouble})") from error
 
 
-def save_agent(learner: Learner, kind: str, folder: Path, steps: int, notes: dict[str, Any] | None = None) -> Card:
-    """Write the learner's acting agent into ``folder``."""
+def save_agent(
+    learner: Learner,
+    kind: str,
+    folder: Path,
+    steps: int,
+    notes: dict[str, Any] | None = None,
+    weights: Arrays | None = None,
+) -> Card:
+    """Write the learner's acting agent, or that of ``weights``, into ``folder``."""
     card = Card(
         kind=kind,
         world=learner.world.id,
@@ -119,7 +126,7 @@ def save_agent(learner: Learner, kind: str, folder: Path, steps: int, notes: dic
         steps=steps,
         notes=notes or {},
     )
-    replace_file(folder / WEIGHTS, pack(learner.weights()))
+    replace_file(folder / WEIGHTS, pack(learner.weights() if weights is None else weights))
     replace_file(folder / CARD, card.model_dump_json(indent=2).encode())
     return card
 

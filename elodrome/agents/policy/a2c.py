@@ -57,7 +57,7 @@ class A2C(PolicyLearner):
                     annealed(self.optimiser, c.rate, self.steps, budget.steps)
                 rollout = collect(self.env, self.sample, self.rng, c.horizon)
                 batch = self.judged(rollout, c.gae_lambda)
-                policy = self.net.policy(batch["observation"], batch["legal"])
+                policy = self.net.policy(batch["observation"], batch.get("legal"))
                 policy_loss = pg.policy_gradient_loss(policy.log_prob(batch["action"]), batch["advantage"])  # (3.43)
                 value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["target"])  # (3.44), (3.45)
                 entropy = policy.entropy().mean()

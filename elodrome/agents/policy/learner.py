@@ -125,6 +125,7 @@ class PolicyLearner(KeptLearner):
 
     KEEPS: ClassVar[tuple[str, ...]] = ("net", "env", "rng", "scale", "steps")
     default_steps = 200_000
+    unsteady = True
     config: PolicyConfig
     env: SeatEnv
 
@@ -169,7 +170,8 @@ class PolicyLearner(KeptLearner):
         return values
 
     def judged(self, rollout: Rollout, lambda_: float) -> dict[str, Tensor]:
-        """The decisions [T * B] with their advantages (3.59) and what the critic should have said (algorithm 9)."""
+        """The decisions [T * B] with their advantages (3.59) and what the critic should have said (algorithm 9);
+        "legal" only where not all actions are."""
         observation = self.tensor(rollout.observation)
         value = self.values(observation.flatten(0, 1)).reshape(observation.shape[:2])
         following = value[1:].copy()
@@ -179,7 +181,7 @@ class PolicyLearner(KeptLearner):
         discount = self.discount * ~rollout.terminated
         advantage = gae(scaled, discount, value[:-1], following, rollout.continues, lambda_)
         batch = {
-            "legal": rollout.legal,
+            **({} if rollout.legal.all() else {"legal": rollout.legal}),
             "action": rollout.action,
             "advantage": advantage,
             "target": advantage + value[:-1],

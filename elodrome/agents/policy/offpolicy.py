@@ -22,6 +22,7 @@ from elodrome.agents.parts.heads import onto, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
+    Chain,
     adam,
     frozen,
     linear,
@@ -58,15 +59,6 @@ class OffPolicyConfig(DeepConfig):
     n_step: int = Field(1, ge=1)
 
 
-def descend_alone(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the gradient with respect to the optimiser's own parameters; others that the loss passes through
-    get none."""
-    optimiser.zero_grad()
-    own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    loss.backward(inputs=own)  # type: ignore[no-untyped-call]
-    optimiser.step()
-
-
 class TwinLinear(nn.Module):
     """Two linear layers side by side: [2, B, inputs] to [2, B, outputs]."""
 
@@ -87,12 +79,12 @@ class ActorTwin(nn.Module):
         super().__init__()
         entries = len(world.low)
         torso, features = make_torso(world.observation_shape, hidden, 1, "mlp")
-        self.actor = nn.Sequential(torso, linear(features, outputs * entries, 0.01))
-        size, layers = world.observation_size + entries, []
+        self.actor = Chain(torso, linear(features, outputs * entries, 0.01))
+        size, layers = world.observation_size + entries, list[nn.Module]()
         for width in hidden:
             layers += [TwinLinear(size, width), nn.ReLU()]
             size = width
-        self.critics = nn.Sequential(*layers, TwinLinear(size, 1, 1.0))
+        self.critics = Chain(*layers, TwinLinear(size, 1, 1.0))
 
     def q(self, observations: Tensor, actions: Tensor) -> Tensor:
         """Q_1 and Q_2 [2, B] of actions [B, ...] in units of the bounds."""
@@ -136,6 +128,7 @@ class OffPolicyLearner(KeptLearner):
     MEASURED: ClassVar[tuple[str, ...]]
     OUTPUTS: ClassVar[int]
     default_steps = 20_000
+    unsteady = True
     config: OffPolicyConfig
 
     def __init__(self, task: Task, config: OffPolicyConfig | None = None) -> None:

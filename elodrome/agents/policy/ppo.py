@@ -62,11 +62,14 @@ class PPO(PolicyLearner):
             rollout = collect(self.env, self.sample, self.rng, c.horizon)
             batch = self.judged(rollout, c.gae_lambda)
             with torch.no_grad():
-                old = self.net.policy(batch["observation"], batch["legal"])
+                old = self.net.policy(batch["observation"], batch.get("legal"))
                 batch["log_prob"] = old.log_prob(batch["action"])
             count = len(batch["action"])
             losses = []
             for _ in range(c.epochs):
+                if count <= c.minibatch:
+                    losses += [self._update(batch, old)]
+                    continue
                 for chosen in torch.split(self.tensor(self.rng.permutation(count)), c.minibatch):
                     part = {name: tensor[chosen] for name, tensor in batch.items()}
                     losses.append(self._update(part, old.at(chosen) if c.objective == "kl" else old))
@@ -75,7 +78,7 @@ class PPO(PolicyLearner):
             metrics = rollout.metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
             if c.objective == "kl":
                 with torch.no_grad():
-                    new = self.net.policy(batch["observation"], batch["legal"])
+                    new = self.net.policy(batch["observation"], batch.get("legal"))
                 metrics |= {"kl": new.kl_from(old).mean().item(), "beta": self.beta}
                 self.beta = pg.adapted_penalty(self.beta, metrics["kl"], c.target_kl)
             require_finite(self.steps, metrics)
@@ -84,7 +87,7 @@ class PPO(PolicyLearner):
     def _update(self, batch: dict[str, Tensor], old: Head) -> Tensor:
         """One step of gradient descent on a minibatch, away from the policy that played; the measurements."""
         c = self.config
-        policy = self.net.policy(batch["observation"], batch["legal"])
+        policy = self.net.policy(batch["observation"], batch.get("legal"))
         log_prob = policy.log_prob(batch["action"])
         ratio = pg.importance_ratio(log_prob, batch["log_prob"])
         advantage = pg.standardised(batch["advantage"])
@@ -94,6 +97,7 @@ class PPO(PolicyLearner):
             policy_loss = pg.penalised_surrogate_loss(ratio, advantage, policy.kl_from(old), self.beta)
         value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["target"])
         entropy = policy.entropy().mean()
-        descend(self.optimiser, policy_loss + c.value_weight * value_loss - c.entropy * entropy, c.max_norm)
+        loss = policy_loss + c.value_weight * value_loss
+        descend(self.optimiser, loss - c.entropy * entropy if c.entropy else loss, c.max_norm)
         kl = (batch["log_prob"] - log_prob).mean()
         return torch.stack([policy_loss, value_loss, entropy, kl]).detach()

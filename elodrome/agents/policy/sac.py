@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from elodrome.agents.agent import Task
 from elodrome.agents.ops import actor_critic as ops
 from elodrome.agents.parts.heads import SquashedGaussian, normal_at
-from elodrome.agents.parts.networks import adam, to_tensor
-from elodrome.agents.policy.offpolicy import ActorTwin, OffPolicyConfig, OffPolicyLearner, descend_alone
+from elodrome.agents.parts.networks import adam, descend, to_tensor
+from elodrome.agents.policy.offpolicy import ActorTwin, OffPolicyConfig, OffPolicyLearner
 from elodrome.envs.game import Floats, Reals
 
 ABOUT = {
@@ -71,10 +71,10 @@ class SAC(OffPolicyLearner):
             q_next = self.target.q(following, action)
             wanted = ops.soft_target(batch["reward"], batch["discount"], q_next, log_prob, alpha)
         critic_loss = ops.twin_loss(self.net.q(seen, batch["action"]), wanted)
-        descend_alone(self.critic, critic_loss)
+        descend(self.critic, critic_loss)
         action, log_prob = SquashedGaussian.of(self.net.actor(seen)).sample(now)
         actor_loss = ops.soft_actor_loss(self.net.q(seen, action), log_prob, alpha)
-        descend_alone(self.actor, actor_loss)
-        descend_alone(self.thermostat, ops.temperature_loss(self.temperature.log_alpha, log_prob, self.wanted))
+        descend(self.actor, actor_loss)
+        descend(self.thermostat, ops.temperature_loss(self.temperature.log_alpha, log_prob, self.wanted))
         self.follow(self.target.critics, self.net.critics)
         return torch.stack([critic_loss.detach(), actor_loss.detach(), -log_prob.detach().mean(), alpha])

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from elodrome.agents.ops import actor_critic as ops
 from elodrome.agents.parts.heads import normal_at
-from elodrome.agents.parts.networks import to_tensor
-from elodrome.agents.policy.offpolicy import ActorTwin, OffPolicyConfig, OffPolicyLearner, descend_alone
+from elodrome.agents.parts.networks import descend, to_tensor
+from elodrome.agents.policy.offpolicy import ActorTwin, OffPolicyConfig, OffPolicyLearner
 from elodrome.envs.game import Floats, Reals
 
 ABOUT = {
@@ -56,10 +56,10 @@ class TD3(OffPolicyLearner):
             q_next = self.target.q(following, action)
             wanted = ops.twin_target(batch["reward"], batch["discount"], q_next if c.twin else q_next[:1])
         critic_loss = ops.twin_loss(self.net.q(seen, batch["action"]), wanted)
-        descend_alone(self.critic, critic_loss)
+        descend(self.critic, critic_loss)
         actor_loss = critic_loss.detach() * 0
         if self.updates % c.delay == 0:
             actor_loss = -self.net.q(seen, torch.tanh(self.net.actor(seen)))[0].mean()
-            descend_alone(self.actor, actor_loss)
+            descend(self.actor, actor_loss)
             self.follow(self.target, self.net)
         return torch.stack([critic_loss.detach(), actor_loss.detach()])

@@ -78,7 +78,7 @@ class TRPO(PolicyLearner):
         advantage = pg.standardised(batch["advantage"])
 
         def policy() -> Head:
-            return self.net.policy(batch["observation"], batch["legal"])
+            return self.net.policy(batch["observation"], batch.get("legal"))
 
         def surrogate(new: Head) -> Tensor:
             ratio = pg.importance_ratio(new.log_prob(batch["action"]), log_prob)

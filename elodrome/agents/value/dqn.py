@@ -95,6 +95,7 @@ class DQN(KeptLearner):
     KEEPS = ("net", "target", "optimiser", "replay", "pending", "env", "rng", "scale", "steps", "updates")
     config_class = DQNConfig
     default_steps = 200_000
+    unsteady = True
     config: DQNConfig
 
     def __init__(self, task: Task, config: DQNConfig | None = None) -> None:
@@ -115,7 +116,7 @@ class DQN(KeptLearner):
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env = self.config, self.env
         while self.steps < budget.steps:
-            episodes, losses = [], []
+            episodes, losses = [np.zeros((2, 0))], []
             for _ in range(REPORT_EVERY):
                 if not c.noisy:
                     self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
@@ -126,31 +127,45 @@ class DQN(KeptLearner):
                 env.step(action)
                 for transitions in self.pending.add(observation, action, env):
                     self.replay.add(transitions)
-                episodes.append(np.stack([env.returns, env.lengths]))
+                if len(env.returns):
+                    episodes.append(np.stack([env.returns, env.lengths]))
                 self.steps += c.envs
                 if self.replay.count >= c.warmup:
                     if c.anneal:
                         annealed(self.optimiser, c.rate, self.steps, budget.steps)
-                    losses += [self._update() for _ in range(c.updates)]
+                    losses += [self._update(at, batch) for at, batch in self._batches()]
                 if self.steps >= budget.steps:
                     break
             metrics = {"epsilon": self.epsilon, **episode_metrics(*np.concatenate(episodes, axis=1))}
             if losses:
-                loss, value = torch.stack(losses).mean(0).tolist()
+                means = [torch.stack(column).mean() for column in zip(*losses, strict=True)]
+                loss, value = torch.stack(means).tolist()
                 metrics |= {"loss/value": loss, "q": value * self.scale}
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
-    def _update(self) -> torch.Tensor:
-        """One gradient step on a replayed minibatch, and the target network behind it; the measurements."""
+    def _batches(self) -> Iterator[tuple[Ints, dict[str, torch.Tensor]]]:
+        """``updates`` replayed minibatches and where they stand: drawn together where no update changes what the next
+        one draws."""
+        c = self.config
+        together = 1 if c.priority else c.updates
+        for _ in range(c.updates // together):
+            at, drawn = self.replay.sample(c.batch * together, self.rng)
+            next_legal = drawn.pop("next_legal") > 0
+            if not next_legal.all():
+                drawn["next_legal"] = next_legal
+            tensors = {name: to_tensor(array, self.task.device) for name, array in drawn.items()}
+            for part in (slice(i * c.batch, (i + 1) * c.batch) for i in range(together)):
+                yield at[part], {name: tensor[part] for name, tensor in tensors.items()}
+
+    def _update(self, at: Ints, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """One gradient step on a replayed minibatch, and the target network behind it; the loss and Q(s, a) [B]."""
         c = self.config
         if self.updates % c.target_every == 0:
             self._measure()
             if c.tau == 0.0:
                 self.target.load_state_dict(self.net.state_dict())
-        at, drawn = self.replay.sample(c.batch, self.rng)
-        drawn |= {"reward": drawn["reward"] / self.scale, "next_legal": drawn["next_legal"] > 0}
-        batch = {name: to_tensor(array, self.task.device) for name, array in drawn.items()}
+        batch["reward"] = batch["reward"] / self.scale
         self.net.renew(self.rng)
         self.target.renew(self.rng)
         if c.atoms > 1:
@@ -167,7 +182,7 @@ class DQN(KeptLearner):
                 for old, new in zip(self.target.parameters(), self.net.parameters(), strict=True):
                     old.lerp_(new, c.tau)
         self.updates += 1
-        return torch.stack([loss.detach(), q.mean()])
+        return loss.detach(), q
 
     def _measure(self) -> None:
         """Take the scale of rewards from the replay and, at the first update, the reach of the atoms. These are in
@@ -184,8 +199,10 @@ class DQN(KeptLearner):
         """Epsilon-greedy actions [B]; quantiles [2, B] decide whether to explore and where to."""
         with torch.inference_mode():
             q = net(to_tensor(observations, self.task.device)).cpu().numpy()
-        anywhere = pick(legal / legal.sum(axis=1, keepdims=True), quantiles[1])
-        return np.where(quantiles[0] < self.epsilon, anywhere, greedy_legal(q, legal))
+        greedy, explores = greedy_legal(q, legal), quantiles[0] < self.epsilon
+        if not explores.any():
+            return greedy
+        return np.where(explores, pick(legal / legal.sum(axis=1, keepdims=True), quantiles[1]), greedy)
 
     def play(self, net: QNet, positions: Positions) -> Ints:
         """The policy of a network as of now or before, exploration included: the opponent in self-play."""

@@ -73,6 +73,7 @@ class QNet(nn.Module):
         self.advantages = layer(world.actions * atoms)
         self.noisy = [layer for layer in (self.values, self.advantages) if isinstance(layer, NoisyLinear)]
         self.actions = world.actions
+        self.plain = atoms == 1 and not duel  # a layer that gives the values as they are
         if atoms > 1:
             self.register_buffer("atoms", torch.linspace(-1.0, 1.0, atoms))
             self.atoms: Tensor
@@ -84,6 +85,8 @@ class QNet(nn.Module):
         return advantages if self.values is None else ops.dueling(self.values(features)[:, None], advantages)
 
     def forward(self, observations: Tensor) -> Tensor:
+        if self.plain:
+            return self.advantages.forward(self.torso.forward(observations))
         logits = self.logits(observations)
         if logits.shape[-1] == 1:
             return logits.squeeze(-1)
@@ -141,9 +144,9 @@ def reach(world: World, rewards: Reals, discount: float) -> tuple[float, float]:
 def scalar_loss(
     net: QNet, target: QNet, batch: Mapping[str, Tensor], double: bool, delta: float | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """How far Q lies from its target (2.63), or from that of Double DQN (2.67): loss [B], priorities |error| [B] and
-    Q(s, a) [B]. Beyond ``delta`` the loss is linear."""
-    reward, discount, legal_next = batch["reward"], batch["discount"], batch["next_legal"]
+    """How far Q lies from its target (2.63), or from that of Double DQN (2.67): loss [B], priorities |error| [B]
+    and Q(s, a) [B]. Beyond ``delta`` the loss is linear. "next_legal" is absent where all actions are."""
+    reward, discount, legal_next = batch["reward"], batch["discount"], batch.get("next_legal")
     with torch.no_grad():
         q_next = target(batch["next_observation"])
         if double:
@@ -164,7 +167,7 @@ def categorical_loss(
     with torch.no_grad():
         logits = target.logits(batch["next_observation"])
         q_next = net(batch["next_observation"]) if double else torch.softmax(logits, -1) @ target.atoms
-        best = ops.greedy(q_next, batch["next_legal"])
+        best = ops.greedy(q_next, batch.get("next_legal"))
         probs = torch.softmax(logits[rows, best], -1)
         wanted = ops.categorical_projection(target.atoms, probs, batch["reward"], batch["discount"])
     log_probs = torch.log_softmax(net.logits(batch["observation"])[rows, batch["action"]], -1)

@@ -28,12 +28,17 @@ def blamed(what: str) -> Iterator[None]:
     """Whatever another library raises, told in one line: BadOption for a TypeError, UserError for anything else."""
     try:
         yield
-    except UserError:
-        raise
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        kind = BadOption if isinstance(error, TypeError) else UserError
-        raise kind(f"{what}: {said[:300]}{'...' if len(said) > 300 else ''}") from error
+        raise told(what, error) from error
+
+
+def told(what: str, error: Exception) -> Exception:
+    """The error to raise for one of another library's; one of ours is itself."""
+    if isinstance(error, UserError):
+        return error
+    said = " ".join(str(error).split()) or type(error).__name__
+    kind = BadOption if isinstance(error, TypeError) else UserError
+    return kind(f"{what}: {said[:300]}{'...' if len(said) > 300 else ''}")
 
 
 def split_name(rest: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -152,8 +157,10 @@ class ForeignTable(Table):
         rewards = np.zeros((len(rows), self.world.players))
         plays = actions if self.world.continuous else actions.tolist()
         for i, (row, action) in enumerate(zip(rows.tolist(), plays, strict=True)):
-            with blamed(f"{self.world.id}: action {action} in its game"):
+            try:
                 rewards[i] = self._play(row, action)
+            except Exception as error:
+                raise told(f"{self.world.id}: action {action} in its game", error) from error
             self.plies[row] += 1
             if self.seats[row] >= 0 and self.plies[row] >= self.world.max_steps:
                 self.truncated[row] = True
@@ -185,8 +192,9 @@ class ForeignTable(Table):
         """What a seat sees, of the observation's size or less."""
 
     @abstractmethod
-    def _play(self, row: int, action: Any) -> Reals:
-        """Play a legal action (a number, or an array of the world's ``action_shape``); the rewards [P] of this step."""
+    def _play(self, row: int, action: Any) -> Reals | float:
+        """Play a legal action (a number, or an array of the world's ``action_shape``); the rewards [P] of this step,
+        where P is 1 the number alone."""
 
 
 def world_of(world: World | str, options: Mapping[str, Any]) -> World:

@@ -29,7 +29,8 @@ from elodrome.envs.adapters.foreign import (
     world_of,
 )
 from elodrome.envs.enumeration import Tables
-from elodrome.envs.game import Floats, Mask, Reals, World
+from elodrome.envs.game import Floats, Mask, World
+from elodrome.envs.table import Rows
 from elodrome.errors import BadOption, IllegalAction, UserError, unknown
 
 Env = gymnasium.Env[Any, Any]
@@ -164,6 +165,8 @@ class GymnasiumTable(ForeignTable):
         env = self._envs[row]
         if env is None:
             env = self._envs[row] = _make(self.world.name, self.world.options)
+            self._space = env.action_space
+            self._first = int(getattr(env.action_space, "start", 0))
             _, self._flatten = flattener(env.observation_space, self.world.id)
         return env
 
@@ -176,20 +179,30 @@ class GymnasiumTable(ForeignTable):
         self.seats[row] = 0
         self._note(row, observation, info)
 
+    def legal(self, rows: Rows) -> Mask:
+        masks: Mask = self._masks[rows]
+        masks[self.seats[rows] < 0] = 0
+        return masks
+
+    def observe(self, rows: Rows, seats: Rows | None = None) -> Floats:
+        seen: Floats = self._seen[rows]
+        return seen
+
     def _legal(self, row: int) -> Mask:
         return self._masks[row]
 
     def _see(self, row: int, seat: int) -> Floats:
         return self._seen[row]
 
-    def _play(self, row: int, action: Any) -> Reals:
+    def _play(self, row: int, action: Any) -> float:
         env = self._env(row)
-        observation, reward, terminated, truncated, info = env.step(passed_on(env.action_space, action))
+        given = passed_on(self._space, action) if self.world.continuous else self._first + action
+        observation, reward, terminated, truncated, info = env.step(given)
         self._note(row, observation, info)
         if terminated or truncated:
             self.seats[row] = -1
             self.truncated[row] = not terminated
-        return np.array([float(reward)])
+        return float(reward)
 
     def draw(self, row: int) -> str:
         """Gymnasium's own text where it has one, else the observation."""

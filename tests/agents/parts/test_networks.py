@@ -1,0 +1,52 @@
+"""The optimiser over one vector takes the steps of torch's own, and the network is that vector."""
+
+import copy
+
+import pytest
+import torch
+
+from elodrome.agents.parts.networks import adam, descend, load_module, module_arrays, seeded
+from elodrome.agents.parts.networks import make_torso as make
+
+
+@pytest.mark.parametrize("way", ["descend", "backward"])
+def test_steps_are_those_of_adam_and_of_clipping(way):
+    net, _ = seeded(1, make, (3,), (5, 4), 0, "mlp")
+    other = copy.deepcopy(net)
+    ours, theirs = adam(net, 0.05), torch.optim.Adam(other.parameters(), lr=0.05, eps=1e-5)
+    given = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    bound = 0.3 if way == "descend" else float("inf")
+    for step in range(6):
+        for optimiser in (ours, theirs):
+            optimiser.param_groups[0]["lr"] = 0.05 / (step + 1)
+        if way == "descend":
+            norm = descend(ours, (net(given) - 1).square().sum(), bound)
+        else:
+            ours.zero_grad()
+            (net(given) - 1).square().sum().backward()
+            ours.step()
+        theirs.zero_grad()
+        (other(given) - 1).square().sum().backward()
+        wanted = torch.nn.utils.clip_grad_norm_(other.parameters(), bound)
+        theirs.step()
+        assert way == "backward" or norm.item() == pytest.approx(wanted.item(), rel=1e-5)
+        for name, tensor in net.state_dict().items():
+            assert torch.allclose(tensor, other.state_dict()[name], atol=1e-5), (step, name)
+
+
+def test_what_a_loss_does_not_reach_stays():
+    net, _ = seeded(1, make, (3,), (5, 4), 0, "mlp")
+    before = module_arrays(net)
+    descend(adam(net, 0.1), net[1](torch.ones(1, 3)).sum(), 1.0)
+    changed = [name for name, array in module_arrays(net).items() if (array != before[name]).any()]
+    assert changed == ["1.weight", "1.bias"]
+
+
+def test_weights_that_are_loaded_are_learned_on():
+    net, _ = seeded(1, make, (3,), (5,), 0, "mlp")
+    source, _ = seeded(2, make, (3,), (5,), 0, "mlp")
+    optimiser = adam(net, 0.1)
+    load_module(net, module_arrays(source))
+    descend(optimiser, net(torch.ones(2, 3)).sum(), 1e9)
+    for name, array in module_arrays(source).items():
+        assert abs(module_arrays(net)[name] - array).max() <= 0.1 + 1e-6, name
