@@ -30,9 +30,13 @@ CONTROL: dict[str, dict[str, Any]] = {
     "trpo": {"envs": 8, "horizon": 128},
 }
 
+# On boards REINFORCE's own rate is too slow for its budget. Of the points against random play it takes with this 88 %
+# in tic-tac-toe (three seeds: 90, 85, 89) and 91 % in Connect Four, where it took 83 % (84, 81, 84) and 84 %.
+BOARDS: dict[str, dict[str, Any]] = {"reinforce": {"rate": 3e-3}}
+
 
 def defaults_for(kind: str, world: World) -> dict[str, Any]:
     """What an agent of this kind (of a preset the kind that it is one of) is set to on ``world`` where nothing is said;
     empty where its own settings are meant."""
     control = world.players == 1 and not isinstance(world, Game)
-    return CONTROL.get(kind, {}) if control else {}
+    return CONTROL.get(kind, {}) if control else BOARDS.get(kind, {}) if world.kind == "board" else {}

@@ -111,14 +111,23 @@ def train(
     if total < 1:
         raise UserError(f"steps must be at least 1, not {total}")
     folder = out or default_folder(name, world, seed)
-    run = _Run(learner, name, total, options or {}, folder, checkpoint, keep, examiner, notes or {})
+    began = time.process_time() - (_spent(folder) if resume else 0.0)
+    run = _Run(learner, name, total, options or {}, folder, checkpoint, keep, examiner, notes or {}, began)
     with single_threaded():
         return run.drive(resume, on_progress, tensorboard)
 
 
+def _spent(folder: Path) -> float:
+    """The processor's seconds that a run has cost so far, as its last card says."""
+    with contextlib.suppress(BrokenAgent, TypeError, ValueError):
+        return float(read_card(folder).notes.get("cpu_seconds", 0.0))
+    return 0.0
+
+
 @dataclass(frozen=True)
 class _Run:
-    """A learner, how far it is to go, and where its files go."""
+    """A learner, how far it is to go, and where its files go. began: on this process's clock, less what was spent in
+    earlier ones."""
 
     learner: Learner
     name: str
@@ -129,6 +138,7 @@ class _Run:
     keep: int | None
     examiner: Examiner | None
     notes: dict[str, Any]
+    began: float
 
     def drive(
         self, resume: bool, on_progress: Callable[[Progress, int], None] | None, tensorboard: bool
@@ -199,7 +209,8 @@ class _Run:
             raise Diverged(f"{self.name} at step {step}: {some} {what}; {last}; a smaller rate may help")
 
     def _save(self, where: Path, step: int, seconds: float) -> None:
-        notes = {"seconds": round(seconds, 2), "device": self.learner.task.device, **self.notes}
+        cost = {"seconds": round(seconds, 2), "cpu_seconds": round(time.process_time() - self.began, 2)}
+        notes = {**cost, "device": self.learner.task.device, **self.notes}
         save_agent(self.learner, self.name, where, step, notes)
 
     def _checkpoint(self, step: int, seconds: float, kept: int) -> None:

@@ -51,7 +51,8 @@ class Plan(BaseModel):
     skipped: tuple[str, ...] = ()
 
 
-# One agent of each family in every world: tables, deep values, policy gradients, search, self-play, text.
+# One agent of each family, in the worlds where it has most to show: tables, deep values, policy gradients, search and
+# planning, learned self-play, text.
 SHORT = Plan(
     stages=(
         Stage(
@@ -90,7 +91,6 @@ SHORT = Plan(
             trained=(
                 Trained(kind="dqn", steps=60_000),
                 Trained(kind="ppo", steps=250_000),
-                Trained(kind="sarsa", steps=200_000),
                 Trained(kind="q_learning", steps=200_000),
             ),
             games=50,
@@ -100,7 +100,6 @@ SHORT = Plan(
             ready=("random",),
             trained=(
                 Trained(kind="ppo", steps=100_000),
-                Trained(kind="reinforce", steps=100_000),
                 Trained(kind="q_learning", steps=200_000),
             ),
             games=200,
@@ -109,7 +108,6 @@ SHORT = Plan(
             world="token_mdp",
             ready=("random",),
             trained=(
-                Trained(kind="sft", steps=100),
                 Trained(
                     kind="grpo",
                     steps=200,

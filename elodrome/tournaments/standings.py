@@ -1,7 +1,7 @@
 """One table a world of a full showdown: how well every agent does, how sure that is, and what it cost to train.
 
-Where agents meet, ratings decide. Where each plays alone, the mean return does, over several trainings of one kind; its
-interval is that of the mean over trainings (Student's t), since games of one training tell nothing of the next.
+Where agents meet, ratings decide. Where each plays alone, the mean return does, over several trainings of one kind that
+play the same games; its interval allows for both, other trainings and other games.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ PLAIN_UNITS = ("steps", "positions")  # what one decision of the learner counts 
 @dataclass(frozen=True)
 class Row:
     """An agent's place. value: its rating in Elo, or its mean return; error: half the width of the 95 % interval, None
-    where one game or training tells nothing of it. score: the share of points. steps, in unit, and seconds are those of
-    one training, on average; None for what learns nothing."""
+    where one game or training tells nothing of it. score: the share of points. steps, in unit, and seconds of the
+    processor are those of one training, on average; None for what learns nothing."""
 
     agent: str
     chapter: str
@@ -141,19 +141,22 @@ def returns_by_label(world: World, records: Sequence[GameRecord]) -> dict[str, l
 
 
 def mean_and_error(runs: Sequence[Sequence[float]]) -> tuple[float | None, float | None]:
-    """The mean over the trainings of their mean returns, and half the width of its 95 % interval: over trainings where
-    there are several, else over games."""
-    samples = [float(np.mean(run)) for run in runs if len(run)]
-    if not samples:
+    """The mean of returns [K trainings, N games], and half the width of its 95 % interval.
+
+    Trainings and games are crossed, as every training plays the same games: the variance of the mean is that of the
+    trainings' means over K (Student's t) and that of the games' means over N. Where there is one training, its interval
+    is that of its games; None where there is one game as well.
+    """
+    games = min(map(len, runs), default=0)
+    if not games:
         return None, None
-    mean, quantile = float(np.mean(samples)), Z95
-    if len(samples) > 1:
-        quantile = STUDENT[len(samples) - 2] if len(samples) - 2 < len(STUDENT) else Z95
-    else:
-        samples = list(runs[0])
-    if len(samples) < 2:
-        return mean, None
-    return mean, quantile * float(np.std(samples, ddof=1)) / math.sqrt(len(samples))
+    returns = np.array([list(run)[:games] for run in runs])
+    mean, widths = float(returns.mean()), []
+    for axis, count in enumerate(returns.shape):
+        if count > 1:
+            quantile = STUDENT[count - 2] if count - 2 < len(STUDENT) else Z95
+            widths.append(quantile * float(returns.mean(axis=1 - axis).std(ddof=1)) / math.sqrt(count))
+    return mean, math.hypot(*widths) if widths else None
 
 
 def _training(world: World, specs: Sequence[str]) -> dict[str, Any]:
@@ -164,7 +167,8 @@ def _training(world: World, specs: Sequence[str]) -> dict[str, Any]:
         return {"chapter": kind.about.chapter, "trainings": 0, "steps": None, "unit": "", "seconds": None}
     cards = [read_card(folder) for folder, _ in found]
     kind = builtin()[cards[0].kind]
-    seconds = [float(card.notes["seconds"]) for card in cards if "seconds" in card.notes]
+    told = [card.notes.get("cpu_seconds", card.notes.get("seconds")) for card in cards]
+    seconds = [float(each) for each in told if each is not None]
     return {
         "chapter": kind.about.chapter,
         "trainings": len(cards),
@@ -185,7 +189,7 @@ def marked(table: Standing) -> str:
         f"{table.games} games of each agent at most; Elo with the 95 % interval over its games, random play at 0; one "
         "training each."
         if table.rated
-        else f"{table.games} games of every training; the interval is 95 %, over trainings."
+        else f"{table.games} games of every training; 95 % intervals, of trainings and games."
     )
     lines = [" | ".join(cells) for cells in ([*table.columns], *([_escaped(c) for c in row] for row in table.cells()))]
     left = ("", "agent", "chapter")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elodrome.agents.agent import Budget, Learner, Task
-from elodrome.agents.defaults import CONTROL, defaults_for
+from elodrome.agents.defaults import BOARDS, CONTROL, defaults_for
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.registry import make_learner
 from elodrome.agents.specs import builtin
@@ -14,12 +14,12 @@ from elodrome.envs.registry import make_env
 CARTPOLE = "gymnasium:CartPole-v1"
 
 
-@pytest.mark.parametrize("kind", CONTROL)
-def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(kind):
+@pytest.mark.parametrize(("kind", "row"), [*CONTROL.items(), *BOARDS.items()])
+def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(kind, row):
     cls = builtin()[kind].load()
     assert issubclass(cls, Learner)
-    own, usual = cls.config_class().model_dump(), cls.config_class(**CONTROL[kind]).model_dump()
-    assert {name for name in own if own[name] != usual[name]} == set(CONTROL[kind])
+    own, usual = cls.config_class().model_dump(), cls.config_class(**row).model_dump()
+    assert {name for name in own if own[name] != usual[name]} == set(row)
 
 
 def test_they_hold_where_nothing_is_said_and_only_there():
@@ -32,6 +32,9 @@ def test_they_hold_where_nothing_is_said_and_only_there():
     for name in ("tic_tac_toe", "cliff_walking", "token_mdp"):
         assert defaults_for("ppo", make_env(name)) == {}
     assert defaults_for("random", world) == {}
+    assert defaults_for("reinforce", make_env("connect_four")) == BOARDS["reinforce"]
+    assert make_learner("off_policy_pg", Task(make_env("tic_tac_toe")), {}).config.rate == BOARDS["reinforce"]["rate"]
+    assert defaults_for("reinforce", make_env("cliff_walking")) == {}
 
 
 @pytest.mark.parametrize("kind", ["ppo", "trpo"])
