@@ -35,6 +35,10 @@ def test_they_hold_where_nothing_is_said_and_only_there():
     assert defaults_for("reinforce", make_env("connect_four")) == BOARDS["reinforce"]
     assert make_learner("off_policy_pg", Task(make_env("tic_tac_toe")), {}).config.rate == BOARDS["reinforce"]["rate"]
     assert defaults_for("reinforce", make_env("cliff_walking")) == {}
+    noisy = make_learner("noisy_dqn", Task(make_env("tic_tac_toe")), {}).config.noisy
+    assert noisy == BOARDS["noisy_dqn"]["noisy"] != builtin()["noisy_dqn"].settings["noisy"]
+    assert make_learner("noisy_dqn:noisy=0.3", Task(make_env("tic_tac_toe")), {}).config.noisy == 0.3
+    assert make_learner("double_dqn", Task(make_env("tic_tac_toe")), {}).config.noisy == 0.0
 
 
 @pytest.mark.parametrize("kind", ["ppo", "trpo"])
