@@ -285,5 +285,7 @@ def locked(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another tournament is running in {out}; wait for it, or choose another --out") from None
+            raise UserError(
+                f"another tournament or showdown is running in {out}; wait for it, or choose another --out"
+            ) from None
         yield

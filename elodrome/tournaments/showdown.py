@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shlex
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -28,11 +29,12 @@ from elodrome.home import local
 from elodrome.tournaments.plans import SHORT, Plan, Stage
 from elodrome.tournaments.ratings import leaderboard
 from elodrome.tournaments.report import Section, build_report
-from elodrome.tournaments.runner import TournamentConfig, run_tournament
+from elodrome.tournaments.runner import TournamentConfig, locked, run_tournament
 from elodrome.tournaments.standings import markdown, standing
 
 SEED = 0
 TABLES = "showdown.md"
+BEAT = 0.2  # seconds between two looks of a worker at who started it
 PATIENCE = 5.0  # seconds that a training which is stopped has for its last checkpoint
 
 
@@ -74,6 +76,17 @@ def training_jobs(out: Path, stage: Stage) -> list[Job]:
     ]
 
 
+def _end_with(parent: int) -> None:
+    """A worker whose showdown was killed ends at once: the next one trains the same agents in the same folders."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(BEAT)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _train_alone(job: Job, device: str) -> str:
     """One training in a worker process, on one thread, so that the result does not depend on the neighbours; why there
     is no agent, where there is none."""
@@ -108,7 +121,7 @@ def train_all(
     if not waiting:
         return failed
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(workers, len(waiting)), context, _end_with, (os.getpid(),)) as pool:
         running = {pool.submit(_train_alone, job, device): job for job in waiting}
         try:
             while running:
@@ -156,10 +169,15 @@ class ShowdownResult:
 
 
 def run_showdown(out: Path, workers: int, device: str, bars: Progress, plan: Plan = SHORT) -> ShowdownResult:
-    """Train, play and report whatever is still missing in ``out``. Raises Stopped or Interrupted on Ctrl-C."""
+    """Train, play and report whatever is still missing in ``out``. Raises Stopped or Interrupted on Ctrl-C, UserError
+    where another one is at work in ``out``."""
     if workers < 1:
         raise UserError(f"workers must be at least 1, not {workers}")
-    local(out)
+    with locked(local(out)):
+        return _run(out, workers, device, bars, plan)
+
+
+def _run(out: Path, workers: int, device: str, bars: Progress, plan: Plan) -> ShowdownResult:
     start = time.perf_counter()
     show = _Showdown(out, workers, device, bars, plan)
     everything = [job for jobs in show.jobs.values() for job in jobs]

@@ -1,7 +1,6 @@
 """Showdowns in small: they train, play and report; run again they have nothing to do; stopped or killed they go on."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -144,6 +143,15 @@ if __name__ == "__main__":
 """
 
 
+def _living(group: int) -> bool:
+    """Whether any process of a group is still there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_killed_at_any_time_it_ends_with_the_same_tables(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(RUN)
@@ -152,7 +160,11 @@ def test_killed_at_any_time_it_ends_with_the_same_tables(tmp_path: Path) -> None
         with subprocess.Popen([sys.executable, script, out, Path(__file__).parent], start_new_session=True) as run:
             time.sleep(seconds)
             went = run.poll() is None or went
-            os.killpg(run.pid, signal.SIGKILL)
+            run.kill()  # it alone: its workers see to themselves
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and _living(run.pid):
+            time.sleep(0.1)
+        assert not _living(run.pid)
     assert went
     with Progress(disable=True) as bars:
         killed = run_showdown(out, 2, "cpu", bars, TABLES)
