@@ -31,8 +31,8 @@ CONTROL: dict[str, dict[str, Any]] = {
 }
 
 # Measured on tic-tac-toe, three seeds, as the share of points against random play. REINFORCE's own rate is too slow for
-# its budget: 88 % with this one (90, 85, 89), 83 % without (84, 81, 84). The own noise of noisy networks is too faint to
-# try other moves: 90 % with this (91, 91, 89), 85 % without (one seed).
+# its budget: 88 % with this one (90, 85, 89), 83 % without (84, 81, 84). The own noise of noisy networks is too faint
+# to try other moves: 90 % with this (91, 91, 89), 85 % without (one seed).
 BOARDS: dict[str, dict[str, Any]] = {
     "reinforce": {"rate": 3e-3},
     "noisy_dqn": {"noisy": 2.0},
