@@ -133,7 +133,7 @@ class Scale(NamedTuple):
 
 # In the order in which they are played. Measured so that all of it takes one to two hours on two cores.
 SCALES = {
-    "board": Scale(1.0, 1, 40),
+    "board": Scale(1.0, 1, 20),
     "gridworld": Scale(0.5, 3, 50),
     "tokens": Scale(0.5, 3, 50),
     "other": Scale(0.5, 3, 50),
@@ -142,7 +142,7 @@ SCALES = {
 MOST = {("dqn", "other"): 50_000}  # steps of a kind and its presets, where defaults make each of them dear
 VARIANTS = {"go": "go:size=5", "rock_paper_scissors": "rock_paper_scissors:rounds=10"}  # instead of the default
 FOREIGN = ("gymnasium:FrozenLake-v1", "gymnasium:CartPole-v1", "gymnasium:Pendulum-v1")
-SIMULATIONS = 100  # that a search has for a move, at most
+SIMULATIONS = 50  # that a search has for a move, at most
 DEPTH = {"connect_four": 4, "go": 2}  # of minimax, where it cannot look to the end
 
 
