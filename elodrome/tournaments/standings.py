@@ -82,7 +82,8 @@ def _decisions(row: Row) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    text = "" if value is None else f"{value:.{digits}f}"
+    return text.lstrip("-") if text and float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _digits(value: float | None, error: float | None) -> int:
