@@ -98,6 +98,10 @@ def test_every_command_on_every_kind_of_world(elodrome, tmp_path: Path, world: s
         ("ladder --from postgresql://host/db", "looks like a URL"),
         ("ladder --from nowhere", "nowhere: no results there yet"),
         ("showdown --out OUT --workers 0", "workers must be at least 1, not 0"),
+        (
+            "tournament run --env tic_tac_toe --agents random,minimax --format alone --out OUT",
+            "tic_tac_toe has 2 seats; nobody can play it alone",
+        ),
         ("showdown --out mysql://host/db", "looks like a URL"),
     ],
 )

@@ -62,6 +62,16 @@ def test_every_link_and_picture_exists() -> None:
         assert (ROOT / target).exists(), target
 
 
+def test_the_boards_tables_are_those_of_the_documentation() -> None:
+    marked = re.compile(r"<!-- showdown (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+    documented = {match[1]: match[0] for match in marked.finditer((ROOT / "docs/showdown.md").read_text("utf-8"))}
+    tables = {match[1]: match[0] for match in marked.finditer(README)}
+    assert set(tables) == {"tic_tac_toe", "connect_four"}
+    for name, table in tables.items():
+        assert table == documented[name]
+        assert re.search(r"\| random \| 1 \| 0 \|", table)
+
+
 @pytest.mark.parametrize(("row", "world"), [("Go 7x7", "go-size-7"), ("Go 9x9", "go")])
 def test_the_go_lines_say_what_the_cards_say(row: str, world: str) -> None:
     card = json.loads((ROOT / "elodrome" / "trained" / world / "alphazero-strong" / "agent.json").read_text())

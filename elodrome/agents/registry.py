@@ -66,6 +66,7 @@ def make_learner(name: str, task: Task, options: dict[str, Any]) -> Learner:
     if reason:
         raise UserError(f"agent {kind.id!r} cannot learn {task.world.id}: it {reason}")
     usual = defaults_for(kind.preset_of, task.world)
-    config = make_config(kind.id, cls, {**usual, **kind.settings, **given, **options})
+    own = {} if kind.id == kind.preset_of else defaults_for(kind.id, task.world)
+    config = make_config(kind.id, cls, {**usual, **kind.settings, **own, **given, **options})
     with blamed(f"agent {name!r} fails to load"):
         return cls(task, config)

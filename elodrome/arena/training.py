@@ -116,14 +116,23 @@ def train(
         raise UserError(f"steps must be at least 1, not {total}")
     folder = out or default_folder(name, world, seed)
     looks = Best(learner, total) if best and learner.unsteady and world.players == 1 else None
-    run = _Run(learner, name, total, options or {}, folder, checkpoint, keep, examiner, looks, best, notes or {})
+    began = time.process_time() - (_spent(folder) if resume else 0.0)
+    run = _Run(learner, name, total, options or {}, folder, checkpoint, keep, examiner, looks, best, notes or {}, began)
     with single_threaded():
         return run.drive(resume, on_progress, tensorboard)
 
 
+def _spent(folder: Path) -> float:
+    """The processor's seconds that a run has cost so far, as its last card says."""
+    with contextlib.suppress(BrokenAgent, TypeError, ValueError):
+        return float(read_card(folder).notes.get("cpu_seconds", 0.0))
+    return 0.0
+
+
 @dataclass(frozen=True)
 class _Run:
-    """A learner, how far it is to go, and where its files go."""
+    """A learner, how far it is to go, and where its files go. began: on this process's clock, less what was spent in
+    earlier ones."""
 
     learner: Learner
     name: str
@@ -136,6 +145,7 @@ class _Run:
     looks: Best | None
     best: bool
     notes: dict[str, Any]
+    began: float
 
     def drive(
         self, resume: bool, on_progress: Callable[[Progress, int], None] | None, tensorboard: bool
@@ -216,7 +226,8 @@ class _Run:
 
     def _save(self, where: Path, step: int, seconds: float) -> None:
         """The agent of now; in the run's own folder the best, where one is looked for."""
-        notes = {"seconds": round(seconds, 2), "device": self.learner.task.device, **self.notes}
+        cost = {"seconds": round(seconds, 2), "cpu_seconds": round(time.process_time() - self.began, 2)}
+        notes = {**cost, "device": self.learner.task.device, **self.notes}
         best = self.looks if where == self.folder else None
         save_agent(
             self.learner,

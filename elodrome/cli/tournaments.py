@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from elodrome.cli.options import AsJson, Bounds, Env, Isolate, Seed, shortcomings, the_world
-from elodrome.console import print_json, print_leaderboard, progress_bars, say
+from elodrome.console import print_json, print_leaderboard, print_table, progress_bars, say
 from elodrome.errors import UserError, unknown
 
 
@@ -20,7 +20,8 @@ def run(
     out: Annotated[Path, typer.Option(help="folder of results and report")],
     games: Annotated[int, typer.Option(help="per pairing")] = 100,
     format: Annotated[
-        str, typer.Option("--format", help="round-robin or gauntlet (the first against the rest)")
+        str,
+        typer.Option("--format", help="round-robin, gauntlet (the first against the rest) or alone (one seat)"),
     ] = "round-robin",
     workers: Annotated[int | None, typer.Option(help="processes; one per core where left out")] = None,
     seed: Seed = 0,
@@ -118,21 +119,37 @@ def ladder(
 
 
 def showdown(
-    out: Annotated[Path, typer.Option(help="folder of agents, results and report")] = Path("showdown"),
+    full: Annotated[
+        bool, typer.Option("--full", help="every agent there is on every world it fits: an hour or two on two cores")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder of agents, results and report; showdown or showdown-full where left out"),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="processes; one per core where left out")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Train agents of every chapter on six worlds, rank them, write the report. Run again, it goes on."""
+    """Train agents of every family on six worlds, rank them, write the report. Run again, it goes on.
+
+    With --full all kinds and presets on all worlds; tables as Markdown in OUT/showdown.md.
+    """
     from elodrome.agents.agent import check_device
+    from elodrome.tournaments.plans import SHORT, full_plan
     from elodrome.tournaments.showdown import default_workers, run_showdown
 
+    plan, out = full_plan() if full else SHORT, out or Path("showdown-full" if full else "showdown")
     with progress_bars() as bars:
-        result = run_showdown(out, default_workers() if workers is None else workers, check_device(device), bars)
-    for board in result.boards:
-        print_leaderboard(board)
+        result = run_showdown(out, default_workers() if workers is None else workers, check_device(device), bars, plan)
+    for section in result.sections:
+        if section.table is None:
+            print_leaderboard(section.board)
+        else:
+            print_table(
+                section.world.id, list(section.table.columns), section.table.cells(), right=(0, 3, 4, 5, 6, 7, 8)
+            )
     for remark in result.remarks:
         say(remark)
     say(f"trained {result.trained} agents; played {result.played} games now, {result.kept} in all")
-    say(f"report: {result.page} ({result.seconds:.0f} s)")
+    say(f"report: {result.page} ({result.seconds:.0f} s)" + (f"; tables: {result.tables}" if full else ""))
     if shortcomings(result.shortcomings):
         raise typer.Exit(1)

@@ -92,8 +92,8 @@ class _Count:
         key = record.key()
         fresh = key not in self.seen
         self.seen.add(key)
-        if not record.scores:
-            return  # a void game is rated for nobody
+        if not record.scores or len(here) < 2:
+            return  # a void game is rated for nobody, and who plays alone scores against nobody
         self.seats = self.seats or (len(record.moves) == 1 and len(here) == 2)
         for i, points in zip(here, record.scores, strict=True):
             self.outcomes[i]["win" if points > 0.5 else "loss" if points < 0.5 else "draw"] += 1

@@ -19,7 +19,7 @@ def featured(records: Sequence[GameRecord], ranking: Sequence[str]) -> list[tupl
     won; in solo worlds of each agent the game whose return is its median."""
     sound = [r for r in records if r.termination in ("win", "draw", "length", "resign") and r.plies]
     chosen: list[tuple[GameRecord, int]] = []
-    if any(len(r.moves) > 1 for r in sound):
+    if any(len(r.moves) == len(r.agents) for r in sound):
         for agent in ranking:
             runs = [(r, r.agents.index(agent)) for r in sound if agent in r.agents]
             runs.sort(key=lambda run: (run[0].returns[run[1]], run[0].id))
@@ -36,7 +36,7 @@ def replay_document(record: GameRecord, stream: int, world: World) -> dict[str, 
     """A game as frames: the board's cells where the world has a look (given again only when they change), else text;
     what was played, by whom, and which cell that changed. Raises UserError when the record breaks the rules."""
     look = world.look if isinstance(world, Game) else None
-    solo = len(record.moves) > 1
+    solo = len(record.moves) == len(record.agents)
     frames: list[dict[str, Any]] = []
     caption, mark, cells = "start", None, None
     truncated = over = False  # how this run ended, whatever became of the other one on the same dice
@@ -80,7 +80,7 @@ def replay_document(record: GameRecord, stream: int, world: World) -> dict[str, 
 
 
 def _title(record: GameRecord, stream: int) -> str:
-    if len(record.moves) > 1:
+    if len(record.moves) == len(record.agents):
         return f"{record.agents[stream]}, return {_signed(record.returns[stream])}"
     points = " ".join("½" if score == 0.5 else f"{score:g}" for score in record.scores)
     return f"{' – '.join(record.agents)}, {points.replace(' ', '–')}"

@@ -18,18 +18,21 @@ from elodrome.arena.record import GameRecord
 from elodrome.envs.game import World
 from elodrome.tournaments.ratings import Leaderboard
 from elodrome.tournaments.replays import featured, replay_document
+from elodrome.tournaments.standings import Standing
 
 REPEATS = 8  # pairings listed of those that repeat games
 
 
 @dataclass(frozen=True)
 class Section:
-    """One world of a report: its leaderboard, its games, and (agent, learning.jsonl) of those that were trained."""
+    """One world of a report: its leaderboard, its games, (agent, learning.jsonl) of those that were trained, and the
+    table of a full showdown, which takes the place of the leaderboard's."""
 
     world: World
     board: Leaderboard
     records: Sequence[GameRecord]
     curves: Sequence[tuple[str, Path]] = field(default_factory=list)
+    table: Standing | None = None
 
 
 def build_report(sections: Sequence[Section], out: Path) -> Path:
@@ -55,14 +58,16 @@ def build_report(sections: Sequence[Section], out: Path) -> Path:
                 pictures[name] = svg(figure, f"{slug}-{name}")
         games = [
             replay_document(record, stream, section.world)
-            for record, stream in featured(section.records, [row.agent for row in board.rows])
+            for record, stream in featured(section.records, _ranking(section))
         ]
         views.append(
             {
                 "slug": slug,
                 "world": section.world,
                 "solo": section.world.players == 1,
+                "alone": all(len(record.agents) == 1 for record in section.records),
                 "board": board,
+                "table": section.table,
                 "scale": _scale(board),
                 "cross": _cross(board),
                 "repeats": _repeats(board),
@@ -72,12 +77,19 @@ def build_report(sections: Sequence[Section], out: Path) -> Path:
             }
         )
         learning = [asdict(curve) for drawn in curves.values() for curve in drawn]
-        documents.append({**board.document(), "learning": learning})
+        table = {} if section.table is None else {"table": asdict(section.table)}
+        documents.append({**board.document(), **table, "learning": learning})
     page = environment.get_template("report.html.jinja").render(sections=views, version=__version__)
     replace_file(out / "report.html", page.encode())
     document = {"version": __version__, "ladders": documents}
     replace_file(out / "report.json", json.dumps(document, indent=1, allow_nan=False).encode())
     return out / "report.html"
+
+
+def _ranking(section: Section) -> list[str]:
+    """The agents' labels, the best first."""
+    rows = section.board.rows if section.table is None else section.table.rows
+    return [row.agent for row in rows]
 
 
 def _number(value: float | None, digits: int = 0) -> str:

@@ -45,7 +45,7 @@ class TournamentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     env: str
     agents: tuple[str, ...]
-    format: Literal["round-robin", "gauntlet"] = "round-robin"
+    format: Literal["round-robin", "gauntlet", "alone"] = "round-robin"
     games: int = Field(default=100, ge=1, le=MOST_GAMES)
     seed: int = 0
     opening: int | None = Field(default=None, ge=0)
@@ -117,6 +117,8 @@ def run_tournament(
         raise UserError(f"agents must have different names: {', '.join(labels)}")
     if world.players > 2:
         raise UserError(f"{world.id} has {world.players} seats; tournaments are between two agents at a time")
+    if config.format == "alone" and world.players > 1:
+        raise UserError(f"{world.id} has {world.players} seats; nobody can play it alone")
     opening = default_opening(world) if config.opening is None else config.opening
     check_opening(world, opening)
     jobs = _schedule(config, world, labels, opening)
@@ -283,5 +285,7 @@ def locked(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another tournament is running in {out}; wait for it, or choose another --out") from None
+            raise UserError(
+                f"another tournament or showdown is running in {out}; wait for it, or choose another --out"
+            ) from None
         yield

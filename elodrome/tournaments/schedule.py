@@ -12,7 +12,7 @@ from elodrome.envs.game import World
 from elodrome.errors import UserError, unknown
 from elodrome.seeding import derive
 
-Pairing = tuple[int, int]
+Pairing = tuple[int, ...]  # the agents that play each other, or one that plays alone
 UNIT = min(64, CHUNK)  # games of a chunk: many enough for a network's batch, few enough to share out evenly
 
 
@@ -26,7 +26,16 @@ def gauntlet(agents: int) -> list[Pairing]:
     return [(0, other) for other in range(1, agents)]
 
 
-FORMATS: dict[str, Callable[[int], list[Pairing]]] = {"round-robin": round_robin, "gauntlet": gauntlet}
+def alone(agents: int) -> list[Pairing]:
+    """Each agent by itself, in a world of one seat: what counts is its return, and everybody has the same dice."""
+    return [(agent,) for agent in range(agents)]
+
+
+FORMATS: dict[str, Callable[[int], list[Pairing]]] = {
+    "round-robin": round_robin,
+    "gauntlet": gauntlet,
+    "alone": alone,
+}
 
 
 def pairings(name: str, agents: int) -> list[Pairing]:
@@ -50,9 +59,12 @@ def pairing_jobs(
 ) -> list[GameJob]:
     """The games of one pairing, the agent whose label sorts first in the first seat of game 0.
 
-    Seeds and ids depend on the two labels and the tournament's seed alone, so that a tournament can grow, or name its
-    agents in another order, without changing what was played.
+    Ids and seeds depend on the labels and the tournament's seed alone, so that a tournament can grow, or name its
+    agents in another order, without changing what was played. Those who play alone have their seeds in common.
     """
+    if len(pair) == 1:
+        jobs = make_jobs(games, derive(seed, world.id), players=1, prefix=f"{seed}:{world.id}:{labels[pair[0]]}:")
+        return [job.model_copy(update={"seats": pair}) for job in jobs]
     pair = (pair[0], pair[1]) if labels[pair[0]] <= labels[pair[1]] else (pair[1], pair[0])
     first, second = labels[pair[0]], labels[pair[1]]
     jobs = make_jobs(

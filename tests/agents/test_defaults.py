@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elodrome.agents.agent import Budget, Learner, Task
-from elodrome.agents.defaults import ALONE, CONTROL, defaults_for
+from elodrome.agents.defaults import ALONE, BOARDS, CONTROL, REAL, defaults_for
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.registry import make_learner
 from elodrome.agents.specs import builtin
@@ -15,7 +15,9 @@ from elodrome.envs.registry import make_env
 CARTPOLE = "gymnasium:CartPole-v1"
 
 
-@pytest.mark.parametrize(("table", "kind"), [(table, kind) for table in (CONTROL, ALONE) for kind in table])
+@pytest.mark.parametrize(
+    ("table", "kind"), [(table, kind) for table in (CONTROL, ALONE, BOARDS, REAL) for kind in table]
+)
 def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(table, kind):
     cls = builtin()[kind].load()
     assert issubclass(cls, Learner)
@@ -34,6 +36,13 @@ def test_they_hold_where_nothing_is_said_and_only_there():
         assert defaults_for("ppo", make_env(name)) == {}
     assert make_learner("double_dqn", Task(make_env("cliff_walking")), {}).config.exploration == 0.7
     assert defaults_for("random", world) == {}
+    assert defaults_for("reinforce", make_env("connect_four")) == BOARDS["reinforce"]
+    assert make_learner("off_policy_pg", Task(make_env("tic_tac_toe")), {}).config.rate == BOARDS["reinforce"]["rate"]
+    assert defaults_for("reinforce", make_env("cliff_walking")) == {}
+    noisy = make_learner("noisy_dqn", Task(make_env("tic_tac_toe")), {}).config.noisy
+    assert noisy == BOARDS["noisy_dqn"]["noisy"] != builtin()["noisy_dqn"].settings["noisy"]
+    assert make_learner("noisy_dqn:noisy=0.3", Task(make_env("tic_tac_toe")), {}).config.noisy == 0.3
+    assert make_learner("double_dqn", Task(make_env("tic_tac_toe")), {}).config.noisy == 0.0
 
 
 @pytest.mark.parametrize("kind", ["ppo", "trpo"])

@@ -55,6 +55,18 @@ def test_a_stopped_run_ends_as_an_unbroken_one(world, tmp_path: Path) -> None:
     assert curves[0] == curves[1]
 
 
+def test_what_a_run_cost_the_processor_adds_up_over_its_parts(world, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    train(PLUGIN, world, steps=200, out=out, tensorboard=False)
+    card = read_card(out)
+    before = card.notes["cpu_seconds"]
+    assert 0 < before < 60
+    told = card.model_copy(update={"notes": {**card.notes, "cpu_seconds": before + 1000.0}})
+    (out / "agent.json").write_text(told.model_dump_json())
+    train(PLUGIN, world, steps=400, out=out, resume=True, tensorboard=False)
+    assert before + 1000.0 < read_card(out).notes["cpu_seconds"] < before + 1060.0
+
+
 def test_examinations_on_the_way_are_the_same_after_a_stop(world, tmp_path: Path) -> None:
     """An agent that learns scores against random and against its own past; stopped and resumed, it scores the same."""
     settings = {"steps": 4000, "tensorboard": False, "examine": 1000, "rivals": ["random"], "keep": 2000}

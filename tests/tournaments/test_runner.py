@@ -208,7 +208,7 @@ def test_two_runners_on_one_folder_are_told(tmp_path: Path, agents: Callable[...
     seen = []
 
     def second_runner(_: object) -> None:
-        with pytest.raises(UserError, match="another tournament is running") as caught:
+        with pytest.raises(UserError, match="another tournament or showdown is running") as caught:
             run_tournament(setting, tmp_path / "out", resume=True)
         seen.append(caught.value)
 

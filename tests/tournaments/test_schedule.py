@@ -44,6 +44,16 @@ def test_solo_games_give_both_the_same_dice() -> None:
     assert len({job.seed for job in jobs}) == 5
 
 
+def test_those_who_play_alone_have_their_dice_in_common() -> None:
+    assert pairings("alone", 3) == [(0,), (1,), (2,)]
+    world = make_env("cliff_walking")
+    a, b = (pairing_jobs(world, ["a", "b"], (agent,), 4, 7, 0) for agent in (0, 1))
+    assert {job.seats for job in b} == {(1,)}
+    assert [(j.seed, j.agent_seed) for j in a] == [(j.seed, j.agent_seed) for j in b]
+    assert len({job.seed for job in a}) == 4
+    assert not {job.id for job in a} & {job.id for job in b}
+
+
 def test_openings_by_world() -> None:
     expected = {"tic_tac_toe": 2, "connect_four": 2, "cliff_walking": 0, "rock_paper_scissors": 0, "token_mdp": 0}
     assert {name: default_opening(make_env(name)) for name in expected} == expected
