@@ -4,9 +4,9 @@ An agent's own settings serve board and token games, whose episodes are short. C
 long, and every reward is much like the next: those rows were chosen on CartPole, 50,000 steps, and the rows
 ``-defaults`` of ``benchmarks/classic_control.py`` measure them again. PPO reached 500 with each of three seeds. DQN has
 rl-zoo's settings with a rate that falls: the best on the way, which is what is kept, had 500 with the three seeds
-tried, the last 500, 378, 500; the settings before kept 272 with the one seed that was run. In our own worlds of one seat and long episodes the
-goal is far and what lies between may be dear: with its own settings either agent stood still on cliff walking (-1000)
-by seed; with these both walk it in -13 over five seeds of 200,000 steps.
+tried, the last 500, 378, 500; the settings before kept 272 with the one seed that was run. In our own worlds of one
+seat and long episodes the goal is far and what lies between may be dear: with its own settings either agent stood still
+on cliff walking (-1000) by seed; with these both walk it in -13 over five seeds of 200,000 steps.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ CONTROL: dict[str, dict[str, Any]] = {
     "trpo": {"envs": 8, "horizon": 128},
 }
 
-# Where actions are real numbers (Pendulum-v1): what happens now hardly matters after some twenty steps, and episodes are
-# of one length, so that batches hold whole ones.
+# Where actions are real numbers (Pendulum-v1): what happens now hardly matters after some twenty steps.
 REAL: dict[str, dict[str, Any]] = {
     "ppo": {"envs": 4, "horizon": 1024, "minibatch": 64, "epochs": 10, "rate": 1e-3, "discount": 0.9, "entropy": 0.0},
 }
