@@ -30,11 +30,13 @@ ABOUT = {
 class PPOConfig(ActorCriticConfig):
     """epochs: passes over a batch, in minibatches. objective: "clip", with epsilon ``clip`` (3.72), or "kl", less
     beta times KL(pi_old || pi) (3.73), beta first as given and then doubled or halved after a batch whose divergence
-    is far above or below ``target_kl``. The rest as ``ActorCriticConfig`` says."""
+    is far above or below ``target_kl``. standardise: advantages of a minibatch to mean 0 and deviation 1, a bias that
+    vanishes with its size. The rest as ``ActorCriticConfig`` says."""
 
     rate: float = Field(3e-3, gt=0.0)
     epochs: int = Field(4, ge=1)
     minibatch: int = Field(512, ge=2)
+    standardise: bool = True
     objective: Literal["clip", "kl"] = "clip"
     clip: float = Field(0.2, gt=0.0)
     beta: float = Field(1.0, gt=0.0)
@@ -90,7 +92,7 @@ class PPO(PolicyLearner):
         policy = self.net.policy(batch["observation"], batch.get("legal"))
         log_prob = policy.log_prob(batch["action"])
         ratio = pg.importance_ratio(log_prob, batch["log_prob"])
-        advantage = pg.standardised(batch["advantage"])
+        advantage = pg.standardised(batch["advantage"]) if c.standardise else batch["advantage"]
         if c.objective == "clip":
             policy_loss = pg.clipped_surrogate_loss(ratio, advantage, c.clip)
         else:

@@ -7,7 +7,9 @@ notes, like everybody, leave out the ``gamma^t`` in front that the gradient of t
 
 Where episodes are used again (``passes``), the policy is no longer the one that played them. Importance weights of
 whole episodes (3.64) keep the estimate without bias, at the price of their variance; those of single decisions (3.66)
-leave out how much more often the new policy comes to a state (3.67).
+leave out how much more often the new policy comes to a state (3.67), and that it goes on otherwise from there. Where
+the world can be enumerated, the former is known: (3.67) has no bias then, and less variance than whole episodes, since
+the ratio of how often states are met is the mean of the weights of all that led there.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import discounted_returns
 from elodrome.agents.parts.collecting import Rollout, collect
 from elodrome.agents.parts.deep import annealed, require_finite
+from elodrome.agents.parts.heads import probabilities
 from elodrome.agents.parts.networks import adam, descend
 from elodrome.agents.policy.learner import PolicyConfig, PolicyLearner
+from elodrome.agents.policy.visits import Visits, from_here_on
 from elodrome.envs.game import Reals
 
 ABOUT = {
@@ -42,15 +46,16 @@ class ReinforceConfig(PolicyConfig):
     """episodes: whole episodes per update. baseline: what is subtracted from G_t: nothing; a constant, the mean return
     of the other episodes; V(s) (3.33), fitted by ``value_epochs`` gradient steps per batch; or the b(s) of least
     variance (3.34), fitted likewise. standardise: divide advantages by their standard deviation (a bias that vanishes
-    with the batch). passes: gradient steps on the same episodes; weights: of importance, from the second on. The rest
-    as ``PolicyConfig`` says."""
+    with the batch). passes: gradient steps on the same episodes; weights: of importance, from the second on: of the
+    decision (3.66), of its whole episode (3.64), or of its state and all decisions from it on (3.67): then the gradient
+    is that of the discounted J itself. The rest as ``PolicyConfig`` says."""
 
     episodes: int = Field(64, ge=1)
     baseline: Literal["none", "constant", "value", "optimal"] = "value"
     value_epochs: int = Field(4, ge=1)
     standardise: bool = True
     passes: int = Field(1, ge=1)
-    weights: Literal["none", "decision", "episode"] = "decision"
+    weights: Literal["none", "decision", "episode", "state"] = "decision"
     entropy: float = Field(0.1, ge=0.0)
 
 
@@ -65,6 +70,7 @@ class Reinforce(PolicyLearner):
         super().__init__(task, config)
         self.env = self.seats(self.config.episodes, restart=False)
         self.actor, self.critic = adam(self.net.actor, self.config.rate), adam(self.net.critic, self.config.rate)
+        self.visits = Visits(self.world, self.discount) if self.config.weights == "state" else None
 
     @property
     def learns_baseline(self) -> bool:
@@ -112,6 +118,9 @@ class Reinforce(PolicyLearner):
             "baseline": baseline,
             "episode": episode,
         }
+        if self.visits:
+            state = self.visits.find(arrays["observation"])
+            arrays |= {"state": state, "met": self.visits.met(self.everywhere(self.visits))[state]}
         batch = {name: self.tensor(array) for name, array in arrays.items()}
         with torch.no_grad():
             played = self.net.policy(batch["observation"], batch["legal"])
@@ -120,6 +129,11 @@ class Reinforce(PolicyLearner):
                 batch["baseline"] = self.net.value(batch["observation"])
         return batch
 
+    def everywhere(self, visits: Visits) -> Reals:
+        """The policy [I, A] in all states."""
+        with torch.no_grad():
+            return probabilities(self.net.outputs(self.tensor(visits.observations)).cpu().numpy(), visits.legal)
+
     def policy_loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """What has minus (3.32) as its gradient, and the entropy of an episode; means over episodes."""
         advantage = batch["return"] - batch["baseline"]
@@ -127,19 +141,23 @@ class Reinforce(PolicyLearner):
             advantage = pg.standardised(advantage)
         policy = self.net.policy(batch["observation"], batch["legal"])
         log_prob = policy.log_prob(batch["action"])
-        weight = self._importance(log_prob.detach() - batch["log_prob"], batch["episode"])
+        weight = self._importance(log_prob.detach() - batch["log_prob"], batch)
         length = len(advantage) / self.config.episodes
         loss = pg.policy_gradient_loss(log_prob, weight * advantage)
         return loss * length, policy.entropy().mean() * length
 
-    def _importance(self, log_ratio: Tensor, episode: Tensor) -> Tensor:
-        """How much likelier the policy makes each decision [N], or its whole episode, than the one that played."""
+    def _importance(self, log_ratio: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """How much likelier the policy makes each decision [N], or its whole episode, or its state and what follows,
+        than the one that played."""
         if self.config.weights == "none":
             return torch.ones_like(log_ratio)
-        if self.config.weights == "episode":
-            sums = torch.zeros(self.config.episodes, device=log_ratio.device).index_add(0, episode, log_ratio)
-            log_ratio = sums[episode]
-        return log_ratio.exp()
+        if self.config.weights == "decision":
+            return log_ratio.exp()
+        whole = torch.zeros(self.config.episodes, device=log_ratio.device).index_add(0, batch["episode"], log_ratio)
+        if not self.visits:
+            return whole[batch["episode"]].exp()
+        wanted = self.tensor(self.visits.wanted(self.everywhere(self.visits)))
+        return wanted[batch["state"]] / batch["met"] * from_here_on(log_ratio, batch["episode"], whole).exp()
 
     def _baseline_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """What is least where the critic is V(s) or, where asked for, b*(s): returns weighed by how far each moves the

@@ -29,12 +29,14 @@ ABOUT = {
 class TRPOConfig(ActorCriticConfig):
     """delta: bound on the mean KL(pi_old || pi) of an update (3.71), in nats. cg_steps: of conjugate gradient. damping:
     added to the Fisher matrix. search: how often the step is halved until it keeps the bound and improves the
-    surrogate. rate, value_epochs, minibatch: of the critic. The rest as ``ActorCriticConfig`` says."""
+    surrogate. standardise: advantages of a batch to mean 0 and deviation 1. rate, value_epochs, minibatch: of the
+    critic. The rest as ``ActorCriticConfig`` says."""
 
     delta: float = Field(0.01, gt=0.0)
     cg_steps: int = Field(10, ge=1)
     damping: float = Field(0.1, ge=0.0)
     search: int = Field(10, ge=1)
+    standardise: bool = True
     value_epochs: int = Field(5, ge=1)
     minibatch: int = Field(256, ge=1)
     entropy: float = Field(0.0, ge=0.0)
@@ -75,7 +77,7 @@ class TRPO(PolicyLearner):
         """One step of the policy, as far as its divergence allows and the surrogate (3.70) improves; none where no step
         does both. The measurements."""
         c, actor = self.config, list(self.net.actor.parameters())
-        advantage = pg.standardised(batch["advantage"])
+        advantage = pg.standardised(batch["advantage"]) if c.standardise else batch["advantage"]
 
         def policy() -> Head:
             return self.net.policy(batch["observation"], batch.get("legal"))
