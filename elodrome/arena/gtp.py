@@ -110,9 +110,9 @@ class GtpServer:
         action = answered(answer, self.world)
         if isinstance(action, Failure):
             raise GtpError(f"{self.spec} {action}" if action.kind == "illegal" else str(action))
-        if action != RESIGN and (refused := self.world.refusal(action, self.table.legal(_ROW)[0])):
+        refused = None if action == RESIGN else self.world.refusal(action, self.table.legal(_ROW)[0])
+        if refused or not isinstance(action, int):
             raise GtpError(f"{self.spec} answered {refused}")
-        assert isinstance(action, int)  # Go's actions are numbers
         return action
 
     # The commands

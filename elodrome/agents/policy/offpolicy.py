@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,12 +22,9 @@ from elodrome.agents.parts.heads import onto, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
-    Chain,
     adam,
     frozen,
-    linear,
     load_module,
-    make_torso,
     module_arrays,
     seeded,
     to_tensor,
@@ -36,6 +33,7 @@ from elodrome.agents.parts.opponents import opponents_of
 from elodrome.agents.parts.replay import NStep, Replay, transition_fields
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.vector import SeatEnv
+from elodrome.agents.policy.twin import ActorTwin
 from elodrome.envs.actions import Actions
 from elodrome.envs.game import Floats, Reals, World
 from elodrome.seeding import derive, generator
@@ -57,40 +55,6 @@ class OffPolicyConfig(DeepConfig):
     warmup: int = Field(1_000, ge=1)
     tau: float = Field(0.005, gt=0.0, le=1.0)
     n_step: int = Field(1, ge=1)
-
-
-class TwinLinear(nn.Module):
-    """Two linear layers side by side: [2, B, inputs] to [2, B, outputs]."""
-
-    def __init__(self, inputs: int, outputs: int, gain: float = 2.0**0.5) -> None:
-        super().__init__()
-        pair = [linear(inputs, outputs, gain) for _ in range(2)]
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach().T.contiguous() for layer in pair]))
-        self.bias = nn.Parameter(torch.zeros(2, 1, outputs))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, inputs, self.weight)
-
-
-class ActorTwin(nn.Module):
-    """An actor with ``outputs`` numbers for each entry of an action, and two critics Q(s, a)."""
-
-    def __init__(self, world: World, hidden: Sequence[int], outputs: int) -> None:
-        super().__init__()
-        entries = len(world.low)
-        torso, features = make_torso(world.observation_shape, hidden, 1, "mlp")
-        self.actor = Chain(torso, linear(features, outputs * entries, 0.01))
-        size, layers = world.observation_size + entries, list[nn.Module]()
-        for width in hidden:
-            layers += [TwinLinear(size, width), nn.ReLU()]
-            size = width
-        self.critics = Chain(*layers, TwinLinear(size, 1, 1.0))
-
-    def q(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Q_1 and Q_2 [2, B] of actions [B, ...] in units of the bounds."""
-        given = torch.cat([observations.flatten(1), actions.flatten(1)], -1)
-        values: Tensor = self.critics(given.expand(2, *given.shape))
-        return values.squeeze(-1)
 
 
 class Deterministic(Agent):

@@ -10,7 +10,8 @@ from torch import Tensor
 from elodrome.agents.ops import actor_critic as ops
 from elodrome.agents.parts.heads import normal_at
 from elodrome.agents.parts.networks import descend, to_tensor
-from elodrome.agents.policy.offpolicy import ActorTwin, OffPolicyConfig, OffPolicyLearner
+from elodrome.agents.policy.offpolicy import OffPolicyConfig, OffPolicyLearner
+from elodrome.agents.policy.twin import ActorTwin
 from elodrome.envs.game import Floats, Reals
 
 ABOUT = {

@@ -4,7 +4,7 @@ the loss of each, and the agent that plays them."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +15,8 @@ from elodrome.agents.ops import dqn as ops
 from elodrome.agents.parts.heads import greedy_legal, probabilities
 from elodrome.agents.parts.networks import Arrays, Torso, frozen, linear, load_module, make_torso, seeded
 from elodrome.agents.parts.saved import expect
+from elodrome.agents.value.config import DQNConfig
 from elodrome.envs.game import Reals, World
-
-if TYPE_CHECKING:
-    from elodrome.agents.value.dqn import DQNConfig
 
 
 class NoisyLinear(nn.Module):

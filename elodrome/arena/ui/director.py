@@ -162,7 +162,9 @@ class Director:
         if isinstance(action, Failure):
             self._fail(f"{label} {action}" if action.kind == "illegal" else f"{label} failed: {action}")
             return
-        assert isinstance(action, int)  # a world with a look numbers its actions
+        if not isinstance(action, int):  # a world with a look numbers its actions
+            self._fail(f"{label} answered {action}, not a number")
+            return
         if action == RESIGN:
             if self.session.may_resign:
                 self._give_up(label)

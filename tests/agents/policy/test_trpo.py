@@ -39,7 +39,7 @@ def learner_and_batch(**settings):
 
 
 def probabilities(learner, batch):
-    return torch.softmax(learner.net.logits(batch["observation"]).masked_fill(~batch["legal"], -torch.inf), -1)
+    return torch.softmax(learner.net.outputs(batch["observation"]).masked_fill(~batch["legal"], -torch.inf), -1)
 
 
 def test_the_step_is_the_natural_gradient():
