@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from elodrome.envs.actions import Action, as_array
+from elodrome.envs.actions import Action, as_array, kind_of_action
 from elodrome.envs.game import World
 from elodrome.envs.table import Table
 from elodrome.errors import IllegalAction, UserError, printable
@@ -153,8 +153,10 @@ def replay(record: GameRecord, world: World, stream: int = 0) -> Iterator[tuple[
     table.reset(row, np.array([record.seed & 0xFFFFFFFFFFFFFFFF], np.uint64))
     for ply, action in enumerate(record.moves[stream]):
         yield table, action
+        if len(action) != len(world.low) if isinstance(action, tuple) else world.continuous:
+            raise UserError(f"game {record.id}, ply {ply + 1}: {action} is not {kind_of_action(world)}")
         try:
             table.step(row, as_array(world, [action]))
-        except (IllegalAction, TypeError, ValueError) as error:  # of another kind or shape than the world's
+        except IllegalAction as error:
             raise UserError(f"game {record.id}, ply {ply + 1}: {error}") from error
     yield table, None

@@ -15,6 +15,7 @@ from elodrome.agents.parts.saved import load_checkpoint, save_checkpoint
 from elodrome.agents.registry import make_learner
 from elodrome.agents.specs import builtin
 from elodrome.envs.registry import make_env
+from tests.regulator import Regulator
 
 QUICK = {"envs": 8, "batch": 32, "warmup": 64, "hidden": [16], "target_every": 10}
 BATCHES = {"envs": 8, "horizon": 8, "hidden": [16]}
@@ -38,11 +39,16 @@ SMALL = {
         "reuse": 0.5,
         "unroll": 2,
     },
+    **{kind: {"hidden": [16], "batch": 16, "warmup": 1} for kind in ("sac", "td3", "ddpg")},
     "alphago": {"games": 16, "hidden": [16], "expert": "random", "batch": 32},
 }
+REAL = Regulator()  # for those whose actions are real numbers
 BUDGETS = {"steps": 400, "updates": 24, "positions": 600}
 # Copies to the host at most: for each step of the vector environment, each gradient step, and each report.
-BOUNDS = {"dqn": (1, 0, 1), "rainbow": (1, 1, 1), "a2c": (1, 2, 1), "reinforce": (1, 1, 1), "ppo": (1, 0.2, 2)}
+BOUNDS = {
+    **{"dqn": (1, 0, 1), "rainbow": (1, 1, 1), "sac": (1, 0, 1), "td3": (1, 0, 1)},
+    **{"a2c": (1, 2, 1), "reinforce": (1, 1, 1), "ppo": (1, 0.2, 2)},
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +70,14 @@ def many_reports(monkeypatch):
     """A device in Python is slow: short trainings, with several reports all the same."""
     monkeypatch.setattr("elodrome.agents.value.dqn.REPORT_EVERY", 20)
     monkeypatch.setattr("elodrome.agents.policy.a2c.REPORT_EVERY", 100)
+    monkeypatch.setattr("elodrome.agents.policy.offpolicy.REPORT_EVERY", 100)
     monkeypatch.setattr("elodrome.agents.text.sft.REPORT_EVERY", 6)
     monkeypatch.setattr("elodrome.agents.text.grpo.REPORT_EVERY", 6)
 
 
 def make(kind: str, device: str, world: str = "tic_tac_toe") -> Learner:
-    return make_learner(kind, Task(make_env(world), 3, device), SMALL[kind])
+    where = REAL if builtin()[kind].about.actions == ("continuous",) else make_env(world)
+    return make_learner(kind, Task(where, 3, device), SMALL[kind])
 
 
 def same(one: dict, other: dict) -> bool:

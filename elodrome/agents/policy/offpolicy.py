@@ -38,7 +38,7 @@ from elodrome.envs.actions import Actions
 from elodrome.envs.game import Floats, Reals, World
 from elodrome.seeding import derive, generator
 
-REPORT_EVERY = 500  # decisions, at least
+REPORT_EVERY = 200  # decisions, at least
 
 
 class OffPolicyConfig(DeepConfig):
