@@ -43,8 +43,7 @@ SEEDS = 100  # no more are looked for
 @dataclass(frozen=True)
 class Row:
     """One comparison. ours: settings of ``agent``; theirs: keywords of the class of that name, of which n_envs is for
-    the environment, "rate" is the step size and "falls" whether it falls to 0. A row of continuous actions is no other:
-    ``Row("sac", "Pendulum-v1", 20_000, "-157 at 20k", {...}, {...})``."""
+    the environment, "rate" is the step size, "falls" whether it falls to 0, and "noise" the standard deviation of exploration."""
 
     agent: str
     world: str
@@ -157,6 +156,26 @@ ROWS = {
         {"envs": 4, "updates": 4, "target_every": 250},
         {"train_freq": 4, "gradient_steps": -1, "target_update_interval": 250},
     ),
+    "ppo-pendulum": ppo(  # the zoo also explores by noise that depends on the state
+        *("Pendulum-v1", 100_000, "-172 at 100k", 4, 1024, 64, 10),
+        {"gae": 0.95, "gamma": 0.9, "entropy": 0.0, "rate": 1e-3, "falls": False},
+    ),
+    "sac-pendulum": Row(
+        agent="sac",
+        world="Pendulum-v1",
+        steps=20_000,
+        published="-157 at 20k",
+        ours={"rate": 1e-3, "warmup": 100},
+        theirs={"rate": 1e-3},
+    ),
+    "td3-pendulum": Row(
+        agent="td3",
+        world="Pendulum-v1",
+        steps=20_000,
+        published="-152 at 20k",
+        ours={"rate": 1e-3, "discount": 0.98, "warmup": 10_000, "hidden": (400, 300)},
+        theirs={"rate": 1e-3, "gamma": 0.98, "buffer_size": 200_000, "learning_starts": 10_000, "noise": 0.1},
+    ),
     "ppo-lunar": ppo(
         *("LunarLander-v3", 1_000_000, "242 at 1M (v2)", 16, 1024, 64, 4),
         {"gae": 0.98, "gamma": 0.999, "entropy": 0.01, "rate": 3e-4, "falls": False},
@@ -169,6 +188,7 @@ def ours(row: Row, seed: int, steps: int) -> dict[str, Any]:
     from elodrome.agents.agent import Agent, Budget, Task
     from elodrome.agents.parts.vector import SeatEnv
     from elodrome.agents.registry import make_learner
+    from elodrome.envs.actions import blank
     from elodrome.envs.registry import make_env
 
     world = make_env(f"gymnasium:{row.world}")
@@ -176,7 +196,7 @@ def ours(row: Row, seed: int, steps: int) -> dict[str, Any]:
     def judge(agent: Agent, episodes: int, seed: int) -> float:
         env, total = SeatEnv(world, episodes, seed, restart=False), np.zeros(episodes)
         while len(env.live):
-            actions = np.zeros(episodes, np.int64)
+            actions = blank(world, episodes)
             actions[env.live] = agent.act(env.positions(env.live))
             env.step(actions)
             total += env.reward
@@ -219,6 +239,11 @@ def theirs(row: Row, seed: int, steps: int) -> dict[str, Any]:
     cls = getattr(importlib.import_module(row.module), row.agent.upper())
     if rate is not None:
         settings["learning_rate"] = (lambda left: left * rate) if falls else rate
+    if (noise := settings.pop("noise", None)) is not None:
+        from stable_baselines3.common.noise import NormalActionNoise
+
+        shape = env.action_space.shape
+        settings["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))
     model = cls("MlpPolicy", env, policy_kwargs=row.policy or None, seed=seed, device="cpu", **settings)
     judges = make_vec_env(row.world, 1, seed=10_000 + seed)
 
