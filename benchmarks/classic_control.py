@@ -43,7 +43,7 @@ SEEDS = 100  # no more are looked for
 @dataclass(frozen=True)
 class Row:
     """One comparison. ours: settings of ``agent``; theirs: keywords of the class of that name, of which n_envs is for
-    the environment, "rate" is the step size, "falls" whether it falls to 0, and "noise" the standard deviation of exploration."""
+    the environment, "rate" is the step size, "falls" whether it falls to 0, "noise" the deviation of exploration."""
 
     agent: str
     world: str
