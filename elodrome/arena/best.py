@@ -9,6 +9,7 @@ import numpy as np
 from elodrome.agents.agent import Agent, Learner
 from elodrome.agents.parts.saved import under
 from elodrome.agents.parts.vector import SeatEnv
+from elodrome.envs.actions import blank
 from elodrome.envs.game import Reals, World
 from elodrome.seeding import derive
 
@@ -21,7 +22,7 @@ def solo_returns(world: World, agent: Agent, episodes: int, seed: int) -> tuple[
     that they took."""
     env, returns, decisions = SeatEnv(world, episodes, seed, restart=False), np.zeros(episodes), 0
     while len(env.live):
-        actions = np.zeros(episodes, np.int64)
+        actions = blank(world, episodes)
         actions[env.live] = agent.act(env.positions(env.live))
         decisions += len(env.live)
         env.step(actions)
