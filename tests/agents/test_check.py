@@ -176,7 +176,7 @@ def test_a_hook_that_is_misused_is_found(attributes: dict[str, object], finding:
 @pytest.mark.parametrize(
     ("agent", "finding"),
     [
-        (Illegal, "not legal; choose from position.legal_actions"),
+        (Illegal, "not legal there; choose from position.legal_actions"),
         (Floating, "answer with an int"),
         (Raising, "act raises RuntimeError: no idea"),
         (Short, "act returned 1 actions"),
@@ -286,8 +286,8 @@ FORGOTTEN = {  # what a learner keeps, by the beginning of the names in its snap
     "a2c": {"optimiser": "optimiser/"},
     "ppo": {"optimiser": "optimiser/", "rng": "rng", "games": "env/", "scale": "scale/"},
     "reinforce": {"optimiser": "actor/", "critic": "critic/", "rng": "rng", "games": "env/"},
-    "alphazero": {"optimiser": "adam/", "rng": "rng", "games": "shard", "replay": "window/"},
-    "muzero": {"optimiser": "adam/", "rng": "rng", "games": "games/", "replay": "memory/"},
+    "alphazero": {"optimiser": "optimiser/", "rng": "rng", "games": "shard", "replay": "window/"},
+    "muzero": {"optimiser": "optimiser/", "rng": "rng", "games": "games/", "replay": "memory/"},
     "sft": {"optimiser": "optimiser/"},
     "q_learning": {"rng": "rng", "games": "clock", "visits": "visits"},
     "double_q_learning": {"second table": "second"},
