@@ -25,7 +25,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import ValidationError
 
-from elodrome.agents.agent import Budget, Learner, Progress, Task
+from elodrome.agents.agent import Budget, Learner, Progress, Task, check_device
 from elodrome.agents.parts.saved import (
     CARD,
     CHECKPOINT,
@@ -98,7 +98,7 @@ def train(
 ) -> TrainingResult:
     """Train an agent of kind ``name`` for ``steps`` of its own unit and save it.
 
-    checkpoint: seconds between two checkpoints; 0 makes one at every report.
+    device: auto, cpu or cuda. checkpoint: seconds between two checkpoints; 0 makes one at every report.
     keep: every so many steps the agent as it is then goes to a folder of its own, for opponents of several strengths.
     examine: every so many steps it plays against the ``rivals`` and the best of its past, see ``Examiner``.
     best: in solo worlds, where learning is unsteady, what is saved is the best of the agents on the way, see ``Best``.
@@ -109,7 +109,7 @@ def train(
     """
     if not 0 <= checkpoint < math.inf:
         raise UserError(f"checkpoint must be a number of seconds, 0 or more, not {checkpoint}")
-    learner = make_learner(name, Task(world, seed, device), options or {})
+    learner = make_learner(name, Task(world, seed, check_device(device)), options or {})
     examiner = Examiner(learner, examine, rivals) if examine else None
     total = learner.default_steps if steps is None else steps
     if total < 1:

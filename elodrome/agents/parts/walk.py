@@ -129,6 +129,10 @@ def epsilon_greedy(q: Any, word: Any, epsilon: float) -> int:
     count = 0
     for a in range(q.size):
         count += q[a] >= floor
+    if count == 0:  # values that are no numbers: who looks at them stops learning, but no index may leave the row
+        while action < q.size - 1 and q[action] == -np.inf:
+            action += 1
+        return action
     skip = below(word << np.uint64(32), count)
     action = 0
     for a in range(q.size):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from elodrome.agents.agent import Budget, Task
+from elodrome.agents.parts import walk
 from elodrome.agents.parts.tabular import TabularConfig, TabularLearner
 from elodrome.agents.parts.walk import STEP, Schedule, at_step
 from elodrome.agents.specs import make_config
@@ -13,6 +14,7 @@ from elodrome.agents.tabular.q_learning import QLearning
 from elodrome.agents.tabular.sarsa import Sarsa
 from elodrome.envs.registry import make_env
 from elodrome.errors import UserError
+from elodrome.seeding import streams
 
 FALLING = {"epsilon": 0.9, "epsilon_end": 0.05, "epsilon_steps": 30_000}
 # Digests of the tables after 60,000 steps, recorded when each loop was still written out on its own: Q-learning, SARSA.
@@ -99,3 +101,12 @@ def test_a_run_may_be_cut_up_anyhow() -> None:
 def test_a_schedule_that_falls_to_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"epsilon cannot fall to 0 exponentially; give epsilon_end=0.01"):
         make_config("q_learning", QLearning, {"fall": "exponential", "epsilon_steps": 100})
+
+
+def test_values_that_are_no_numbers_lead_to_no_index_outside_the_row() -> None:
+    """The compiled walk trusts its indices; who measures the values stops the learning later."""
+    words = streams(4, 64)
+    for row in ([np.nan, np.nan], [np.nan, 1.0, -np.inf], [-np.inf, np.nan, np.nan]):
+        q = np.array(row)
+        for word in words:
+            assert 0 <= walk.epsilon_greedy(q, word, 0.0) < q.size
