@@ -24,15 +24,14 @@ import os
 import subprocess
 import sys
 import time
-import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _peers import REPOSITORY, environment
 
 HERE = Path(__file__).resolve()
-REPOSITORY = HERE.parents[1]
 PEERS = ["stable-baselines3", "sb3-contrib", "gymnasium[box2d]", "scipy"]
 LOOKS = 20  # judgements on the way
 CHOICE, FINAL = 10, 50  # episodes of each of them, and of the two at the end
@@ -186,21 +185,14 @@ ROWS = {
 def ours(row: Row, seed: int, steps: int) -> dict[str, Any]:
     """A run of our learner."""
     from elodrome.agents.agent import Agent, Budget, Task
-    from elodrome.agents.parts.vector import SeatEnv
     from elodrome.agents.registry import make_learner
-    from elodrome.envs.actions import blank
+    from elodrome.arena.best import solo_returns
     from elodrome.envs.registry import make_env
 
     world = make_env(f"gymnasium:{row.world}")
 
     def judge(agent: Agent, episodes: int, seed: int) -> float:
-        env, total = SeatEnv(world, episodes, seed, restart=False), np.zeros(episodes)
-        while len(env.live):
-            actions = blank(world, episodes)
-            actions[env.live] = agent.act(env.positions(env.live))
-            env.step(actions)
-            total += env.reward
-        return float(total.mean())
+        return float(solo_returns(world, agent, episodes, seed)[0].mean())
 
     learner = make_learner(row.agent, Task(world, seed), row.ours)
     seconds, before, best, best_agent = 0.0, 0, -np.inf, None
@@ -273,18 +265,6 @@ def theirs(row: Row, seed: int, steps: int) -> dict[str, Any]:
     last = judge(FINAL, 20_000 + seed)
     model.policy.load_state_dict(looks.kept)
     return {"steps": looks.before, "seconds": seconds, "last": last, "best": judge(FINAL, 20_000 + seed)}
-
-
-def environment(folder: Path) -> Path:
-    """The interpreter of the environment with the peers, made where it is not there yet."""
-    python = folder / "bin" / "python"
-    ready = folder / ".ready"
-    if not ready.exists():
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-c", str(REPOSITORY / "constraints.txt"), "-e", str(REPOSITORY), *PEERS], check=True)
-        ready.touch()
-    return python
 
 
 def run(python: Path, name: str, side: str, seed: int, scale: float) -> dict[str, Any]:
@@ -372,7 +352,7 @@ def main() -> None:
     if wrong := [name for name in names if name not in ROWS]:
         parser.error(f"no row {wrong[0]}; there are {', '.join(ROWS)}")
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "elodrome-classic-control"
-    python = options.python or environment(cache)
+    python = options.python or environment(cache, PEERS)
     results: dict[str, dict[str, Any]] = json.loads(options.out.read_text()) if options.out.exists() else {}
     failed = []
     for name in names:

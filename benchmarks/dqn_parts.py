@@ -25,12 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from elodrome.agents.agent import Agent, Budget, Task
+from elodrome.agents.agent import Budget, Task
 from elodrome.agents.parts.saved import replace_file
-from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.registry import make_agent, make_learner
+from elodrome.arena.best import solo_returns
 from elodrome.arena.match import play_match
-from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
 
 KINDS = ("dqn", "double_dqn", "dueling_dqn", "per_dqn", "n_step_dqn", "c51", "noisy_dqn", "rainbow")
@@ -46,18 +45,6 @@ RIVAL = "mcts:simulations=25"
 EPISODES, GAMES = 20, 200
 
 
-def mean_return(world: World, agent: Agent, seed: int) -> float:
-    """Over ``EPISODES`` episodes of a world of one seat."""
-    env = SeatEnv(world, EPISODES, seed, restart=False)
-    total = np.zeros(EPISODES)
-    while len(env.live):
-        actions = np.zeros(EPISODES, np.int64)
-        actions[env.live] = agent.act(env.positions(env.live))
-        env.step(actions)
-        total += env.reward
-    return float(total.mean())
-
-
 def measure(where: str, kind: str, seed: int, scale: float) -> dict[str, Any]:
     """One training, what came of it, and what it cost."""
     name, steps, settings = WORLDS[where]
@@ -68,7 +55,8 @@ def measure(where: str, kind: str, seed: int, scale: float) -> dict[str, Any]:
         pass
     seconds = time.process_time() - start
     if world.players == 1:
-        value = mean_return(world, learner.agent, seed + 1000)
+        returns, _ = solo_returns(world, learner.agent, EPISODES, seed + 1000)
+        value = float(returns.mean())
     else:
         tally = play_match(world, learner.agent, make_agent(RIVAL, world), GAMES, seed=seed, opening=2).tally()
         value = (tally["wins"] + 0.5 * tally["draws"]) / GAMES

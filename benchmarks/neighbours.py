@@ -15,11 +15,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 
-HERE = Path(__file__).resolve()
-REPOSITORY = HERE.parents[1]
+from _peers import REPOSITORY, environment
+
 PEERS = ["stable-baselines3", "torchrl", "shimmy[openspiel]"]
 SECONDS = 300  # for one door
 
@@ -110,18 +109,6 @@ for name in ("go:size=5", "open_spiel:kuhn_poker", "gymnasium:CartPole-v1"):
 }
 
 
-def environment(folder: Path) -> Path:
-    """The interpreter of the environment with the peers, made where it is not there yet."""
-    python = folder / "bin" / "python"
-    ready = folder / ".ready"
-    if not ready.exists():
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-c", str(REPOSITORY / "constraints.txt"), "-e", str(REPOSITORY), *PEERS], check=True)
-        ready.touch()
-    return python
-
-
 def attempt(python: Path, program: str) -> str:
     """ "" where the program ends well, else the last thing it said."""
     with tempfile.TemporaryDirectory() as folder:
@@ -142,7 +129,7 @@ def attempt(python: Path, program: str) -> str:
 
 def main() -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "elodrome-neighbours"
-    python = environment(Path(sys.argv[1]) if len(sys.argv) > 1 else cache)
+    python = environment(Path(sys.argv[1]) if len(sys.argv) > 1 else cache, PEERS)
     results = {}
     print(f"{'door':<48} result")
     for door, program in DOORS.items():

@@ -38,6 +38,12 @@ def streams(seed: int, count: int) -> U64:
     return mix64(np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64))
 
 
+def branches(words: U64, count: int) -> U64:
+    """``count`` words [k, count] from each of words [k]."""
+    columns: U64 = np.add.outer(words, np.arange(1, count + 1, dtype=np.uint64))
+    return mix64(columns)
+
+
 def units(words: U64) -> npt.NDArray[np.float64]:
     """Random words as numbers in [0, 1), evenly spaced: their upper 53 bits."""
     uniform: npt.NDArray[np.float64] = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

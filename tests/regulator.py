@@ -49,9 +49,9 @@ class RegulatorTable(Table):
         return self.x[rows, None].astype(np.float32)
 
     def step(self, rows: Any, actions: Any) -> Any:
-        for row, action in zip(rows, actions, strict=True):
-            if self.seats[row] < 0 or self.world.refusal(as_plain(action), np.zeros(0, np.uint8)):
-                raise self._refusal(int(row), as_plain(action))
+        for row, action in zip(rows, as_plain(self.world, actions), strict=True):
+            if self.seats[row] < 0 or self.world.refusal(action, np.zeros(0, np.uint8)):
+                raise self._refusal(int(row), action)
         u = actions[:, 0].astype(float)
         rewards = -(self.x[rows] ** 2 + R * u**2)
         self.x[rows] += B * u

@@ -18,7 +18,7 @@ from elodrome.agents.agent import RESIGN, Agent, Failure, Ints, Positions, ply_s
 from elodrome.agents.parts.answers import answered, failure
 from elodrome.agents.parts.shared import WorldGuard
 from elodrome.arena.record import GameJob, GameRecord, Termination, scores_of
-from elodrome.envs.actions import Action, Actions, as_array, as_plain, blank, uniform
+from elodrome.envs.actions import Action, Actions, as_plain, blank, uniform
 from elodrome.envs.game import Mask, World
 from elodrome.envs.table import Table
 from elodrome.errors import printable, shown, told
@@ -132,6 +132,7 @@ class _Batch:
         seats = self.table.seats[live].copy()
         movers = self.owner[live, seats]
         actions = blank(self.world, len(live))
+        entries = actions.reshape(len(live), -1) if self.world.continuous else actions
         going = np.ones(len(live), np.bool_)
         for agent in np.unique(movers):
             asked = np.flatnonzero(movers == agent)
@@ -146,7 +147,7 @@ class _Batch:
             for i, answer in zip(asked, answers, strict=True):
                 lane, seat = int(live[i]), int(seats[i])
                 if not isinstance(answer, Failure):
-                    actions[i] = as_array(self.world, [answer])[0]
+                    entries[i] = answer
                     self.acted[lane, seat] = True
                     if lane in self.failed:
                         going[i] = False
@@ -208,8 +209,8 @@ class _Batch:
     def _apply(self, lanes: Ints, actions: Actions) -> None:
         if len(lanes):
             self.returns[lanes] += self.table.step(lanes, actions)
-            for lane, action in zip(lanes, actions, strict=True):
-                self.moves[lane].append(as_plain(action))
+            for lane, action in zip(lanes, as_plain(self.world, actions), strict=True):
+                self.moves[lane].append(action)
 
     def _close(self, lane: int) -> None:
         """A lane has ended; when it was the last of its job, write the record."""

@@ -7,12 +7,13 @@ row; many at once are int64 [k], or float32 [k, *action_shape].
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.seeding import U64, mix64, units
+from elodrome.seeding import U64, branches, units
 
 if TYPE_CHECKING:
     from elodrome.envs.game import Floats, Mask, World
@@ -33,9 +34,11 @@ def as_array(world: World, actions: Sequence[Action]) -> Actions:
     return np.array(actions, np.float32).reshape(len(actions), *world.action_shape)
 
 
-def as_plain(action: Any) -> Action:
-    """One action out of an array as a plain value."""
-    return tuple(action.ravel().tolist()) if isinstance(action, np.ndarray) and action.ndim else int(action)
+def as_plain(world: World, actions: Actions) -> list[Action]:
+    """Actions [k] of an array as plain values."""
+    if not world.continuous:
+        return actions.tolist()
+    return [tuple(entries) for entries in actions.reshape(len(actions), -1).tolist()]
 
 
 def box(world: World) -> tuple[Floats, Floats]:
@@ -44,18 +47,24 @@ def box(world: World) -> tuple[Floats, Floats]:
     return low, high
 
 
+@lru_cache
+def _ends(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[list[float], list[float]]:
+    """Bounds as float32 has them: an action that is at one must not be beyond it."""
+    least, most = (np.array(ends, np.float32).tolist() for ends in (low, high))
+    return least, most
+
+
 def refusal(world: World, action: Action, legal: Mask) -> str | None:
     """Why an action may not be played where ``legal`` [A] may, for people; None where it may."""
-    if isinstance(action, tuple) is not world.continuous:
+    if isinstance(action, int):
+        if 0 <= action < len(legal):
+            return None if legal[action] else f"{world.action_name(action)}, not legal there"
         return f"{action}, not {kind_of_action(world)}"
-    if not isinstance(action, tuple):
-        if not 0 <= action < len(legal):
-            return f"{action}, not an action from 0 to {len(legal) - 1}"
-        return None if legal[action] else f"{world.action_name(action)}, not legal there"
+    if not world.continuous:
+        return f"{action}, not {kind_of_action(world)}"
     if len(action) != len(world.low):
         return f"{len(action)} numbers, not {kind_of_action(world)}"
-    low, high = (np.array(ends, np.float32).tolist() for ends in (world.low, world.high))
-    for index, (entry, least, most) in enumerate(zip(action, low, high, strict=True)):
+    for index, (entry, least, most) in enumerate(zip(action, *_ends(world.low, world.high), strict=True)):
         if not least <= entry <= most:  # NaN is not
             return f"{entry:.6g} in entry {index}, not a number from {least:g} to {most:g}"
     return None
@@ -75,9 +84,7 @@ def kind_of_action(world: World) -> str:
 def uniform(world: World, words: U64) -> Floats:
     """Actions [k, *action_shape] from anywhere within the bounds with equal density, one from each word [k]."""
     low, high = box(world)
-    size = len(world.low)
-    columns: Any = words[:, None] + np.arange(1, size + 1, dtype=np.uint64)
-    shares = units(mix64(columns)).reshape(len(words), *world.action_shape)
+    shares = units(branches(words, len(world.low))).reshape(len(words), *world.action_shape)
     return np.clip((low + shares * (high - low)).astype(np.float32), low, high)
 
 

@@ -143,8 +143,8 @@ def _table(world: World, found: Findings, seed: int) -> None:
             "terminal_rewards",
             "terminal_rewards is declared, but a step before the last one pays; drop the claim or pay at the end",
         )
-        for i, b in enumerate(alive):
-            played[b].append(as_plain(actions[i]))
+        for i, (b, action) in enumerate(zip(alive, as_plain(world, actions), strict=True)):
+            played[b].append(action)
             if b in ALONE:
                 trace[b] += _after(table, int(b), rewards[i])
     low, high = world.return_range

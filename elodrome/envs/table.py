@@ -101,7 +101,7 @@ class Table(ABC):
         if self.seats[row] < 0:
             return IllegalAction(f"{self.world.id}: the game is over; no action can be played")
         if self.world.continuous:
-            reason = self.world.refusal(action, self.legal(np.array([row]))[0]) or f"{action} is refused"
+            reason = self.world.refusal(action, self.legal(np.array([row]))[0])
             return IllegalAction(f"{self.world.id}: {reason}; {kind_of_action(self.world)} is right")
         names = [self.world.action_name(int(a)) for a in np.flatnonzero(self.legal(np.array([row]))[0])]
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

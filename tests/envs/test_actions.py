@@ -101,17 +101,19 @@ def test_uniform_actions_fill_the_bounds():
 
 def test_an_array_becomes_plain_and_back():
     given = uniform(WIDE, streams(1, 3))
-    assert np.array_equal(as_array(WIDE, [as_plain(row) for row in given]), given)
+    assert np.array_equal(as_array(WIDE, as_plain(WIDE, given)), given)
 
 
 def test_a_cell_writes_an_action_as_words():
     action = (-0.0, 0.25, 0.5, 2.0)
     words = as_words(action)
     assert UNANSWERED not in words.tolist()
-    assert from_words(words, WIDE).tolist() == [[0.0, 0.25], [0.5, 2.0]]
+    assert from_words(words, WIDE)[0].tolist() == [[0.0, 0.25], [0.5, 2.0]]
+    twice = from_words(np.concatenate([words, words]), WIDE)
+    assert [answer.shape for answer in twice.values()] == [(2, 2), (2, 2)]
     words[3] = UNANSWERED
-    assert from_words(words, WIDE) is None
-    assert from_words(np.array([7]), make_env("tic_tac_toe")) == 7
+    assert from_words(words, WIDE) == {}
+    assert from_words(np.array([7, UNANSWERED, 3]), make_env("tic_tac_toe")) == {0: 7, 2: 3}
 
 
 @pytest.mark.parametrize("isolate", [False, True])

@@ -51,11 +51,14 @@ def as_words(action: Action) -> Board:
     return np.array([action], np.int64)
 
 
-def from_words(words: Board, world: World) -> Any:
-    """The answer that ``as_words`` laid down; None where not all of it is there."""
-    if (words == UNANSWERED).any():
-        return None
-    return words.view(np.float64).reshape(world.action_shape) if world.continuous else int(words[0])
+def from_words(words: Board, world: World) -> dict[int, Any]:
+    """The answers that ``as_words`` laid down one after the other, by their places; none that is not all there."""
+    rows = words.reshape(-1, words_of(world))
+    there = np.flatnonzero((rows != UNANSWERED).all(axis=1))
+    if not world.continuous:
+        return dict(zip(there.tolist(), rows[there, 0].tolist(), strict=True))
+    arrays = rows[there].view(np.float64).reshape(len(there), *world.action_shape)
+    return dict(zip(there.tolist(), arrays, strict=True))
 
 
 class _Cell:

@@ -200,8 +200,7 @@ class Isolated(Agent):
         except Failure as error:
             failure = error
         words = cell.board[: count * self._words + 1].copy()  # a cell may go on writing
-        answers = (from_words(row, self.world) for row in words[1:].reshape(count, self._words))
-        found: dict[int, Any] = {i: answer for i, answer in enumerate(answers) if answer is not None}
+        found = from_words(words[1:], self.world)
         if failure is None:
             for i in range(count):
                 if i not in found:

@@ -17,12 +17,7 @@ def twin_target(reward: Tensor, discount: Tensor, q_next: Tensor) -> Tensor:
 
 def soft_target(reward: Tensor, discount: Tensor, q_next: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
     """``r + gamma (min_i Q_i(s', a') - alpha log pi(a' | s'))`` [B]: what comes next counts with its entropy."""
-    return reward + discount * (q_next.amin(0) - alpha * log_prob)
-
-
-def twin_loss(q: Tensor, target: Tensor) -> Tensor:
-    """``E[(Q_i(s, a) - y)^2]`` over both critics [2, B] and targets [B]."""
-    return (q - target).square().mean()
+    return twin_target(reward, discount, q_next - alpha * log_prob)
 
 
 def soft_actor_loss(q: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:

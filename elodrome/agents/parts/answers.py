@@ -47,16 +47,15 @@ def _is(kind: type, plain: type, numpys: type) -> bool:
 def _array(answer: Any, world: World) -> Action | Failure:
     """An array of real numbers of the world's shape, or a list of such numbers."""
     try:
-        array = (
-            answer if type(answer) is np.ndarray and answer.dtype.kind in "fiu" else np.array(_listed(answer), float)
-        )
+        ready = type(answer) is np.ndarray and answer.dtype.kind in "fiu"
+        array = answer if ready else np.array(_listed(answer), float)
     except (TypeError, ValueError, RecursionError):
         array = None
     if array is None or array.shape != world.action_shape:
-        told = f"an array of shape {array.shape}" if array is not None else f"{shown(answer)} ({type(answer).__name__})"
-        return Failure("illegal", f"answered {told}, not {kind_of_action(world)}")
+        given = f"{shown(answer)} ({type(answer).__name__})" if array is None else f"an array of shape {array.shape}"
+        return Failure("illegal", f"answered {given}, not {kind_of_action(world)}")
     with np.errstate(over="ignore"):
-        return as_plain(array.astype(np.float32))
+        return as_plain(world, array.astype(np.float32)[None])[0]
 
 
 def _listed(answer: Any) -> Any:

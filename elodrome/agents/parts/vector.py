@@ -1,9 +1,9 @@
 """The vector environment of learners: many games side by side, the learner in one seat of each.
 
-Any world becomes a decision process of one: opponents move inside it. What a decision earned is
-all that the learner's seat got until its own next turn or the end. ``terminated`` and ``truncated`` stay apart, since
-only the former cuts the bootstrap; what the limit of steps is in which world says ``ops.td.cut_is_end``. Solo worlds
-have no opponents; everything else is the same.
+Any world becomes a decision process of one: opponents move inside it. What a decision earned is all that the learner's
+seat got until its own next turn or the end. ``terminated`` and ``truncated`` stay apart, since only the former cuts the
+bootstrap; what the limit of steps is in which world says ``ops.td.cut_is_end``. Solo worlds have no opponents;
+everything else is the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from elodrome.agents.agent import Ints, Positions
 from elodrome.agents.ops.td import cut_is_end
 from elodrome.agents.parts.opponents import Opponent, Opponents
 from elodrome.agents.parts.saved import under
-from elodrome.envs.actions import Action, Actions, as_array, as_plain, blank
+from elodrome.agents.parts.underway import Underway
+from elodrome.envs.actions import Actions, blank
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.errors import UserError
 from elodrome.seeding import U64, derive, mix64
@@ -61,9 +62,7 @@ class SeatEnv:
         self._games: Ints = np.zeros(size, np.int64)  # how many games each row has started
         self._rival: Ints = np.zeros(size, np.int64)
         self._episode = np.zeros((size, 2))  # return and decisions so far
-        self._moves: list[list[Action]] = [[] for _ in range(size)]  # of the game in progress, where it is foreign
-        self._foreign = self.table.snapshot() is None
-        self._kind = blank(world, 0).dtype
+        self._underway = Underway(self.table)
         self.seat: Ints = np.zeros(size, np.int64)
         self.reward: Reals = np.zeros(size)
         self.terminated: Flags = np.zeros(size, np.bool_)
@@ -122,9 +121,7 @@ class SeatEnv:
             self._episode[rows] = 0.0
             if self.world.players > 1:
                 self._rival[rows] = self.opponents.meet(seeds)
-            self.table.reset(rows, seeds)
-            for row in rows if self._foreign else ():
-                self._moves[row] = []
+            self._underway.reset(rows, seeds)
             self._opponents_move(rows)
             rows = rows[self.table.seats[rows] < 0]  # over before the learner's first turn: nothing to learn there
 
@@ -144,10 +141,7 @@ class SeatEnv:
             self._play(rows, actions)
 
     def _play(self, rows: Ints, actions: Actions) -> None:
-        actions = np.ascontiguousarray(actions, self._kind)
-        rewards = self.table.step(rows, actions)
-        for row, action in zip(rows, actions, strict=True) if self._foreign else ():
-            self._moves[row].append(as_plain(action))
+        rewards = self._underway.step(rows, actions)
         self.reward[rows] += rewards[np.arange(len(rows)), self.seat[rows]]
 
     def _look(self) -> None:
@@ -159,34 +153,16 @@ class SeatEnv:
         return Positions.at(self.table, rows, self._game_seeds[rows])
 
     def snapshot(self) -> dict[str, Any]:
-        """All games in progress, as arrays; those of a foreign world as the moves since their seeds."""
-        games = self.table.snapshot()
+        """All games in progress, as arrays."""
         rest = {name: getattr(self, f"_{name}").copy() for name in ("games", "rival", "game_seeds", "episode")}
         known = {f"opponents/{name}": value for name, value in self.opponents.snapshot().items()}
-        arrays = {**rest, **known, "seat": self.seat.copy()}
-        if games is None:
-            played = np.array(list(map(len, self._moves)))
-            moves = np.stack([blank(self.world, played.max()) for _ in self._moves])
-            for row, actions in enumerate(self._moves):
-                moves[row, : len(actions)] = as_array(self.world, actions)
-            return {**arrays, "moves": moves, "played": played}
-        return {**arrays, **{f"table/{name}": array for name, array in games.items()}}
+        return {**rest, **known, "seat": self.seat.copy(), **self._underway.snapshot()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot. Games of a foreign world are played again from their seeds, move by move: as exact as
-        that world is repeatable."""
+        """Go back to a snapshot, as exactly as ``Underway`` does."""
         for name in ("games", "rival", "game_seeds", "episode"):
             getattr(self, f"_{name}")[...] = snapshot[name]
         self.seat[...] = snapshot["seat"]
         self.opponents.resume(under(snapshot, "opponents/"))
-        games = under(snapshot, "table/")
-        if games:
-            self.table.restore(games)
-        else:
-            self.table.reset(self._rows, self._game_seeds)
-            moves, played = snapshot["moves"], snapshot["played"]
-            for ply in range(played.max()):
-                rows = np.flatnonzero(played > ply)
-                self.table.step(rows, moves[rows, ply])
-            self._moves = [[as_plain(a) for a in row[:count]] for row, count in zip(moves, played, strict=True)]
+        self._underway.resume(snapshot, self._game_seeds)
         self._look()

@@ -66,7 +66,7 @@ class Deterministic(Agent):
     def __init__(self, world: World, config: OffPolicyConfig, weights: Arrays, outputs: int) -> None:
         super().__init__(world, config)
         net = seeded(0, ActorTwin, world, config.hidden, outputs)
-        load_module(net, {name: array for name, array in weights.items() if name != "scale"})
+        load_module(net, weights)
         self._net: Any = frozen(net)
         self._scale = float(expect(weights, "scale", ())[()])
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from elodrome.agents.agent import Task
 from elodrome.agents.ops import actor_critic as ops
+from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.parts.heads import SquashedGaussian, normal_at
 from elodrome.agents.parts.networks import adam, descend, to_tensor
 from elodrome.agents.policy.offpolicy import OffPolicyConfig, OffPolicyLearner
@@ -71,7 +72,7 @@ class SAC(OffPolicyLearner):
             action, log_prob = SquashedGaussian.of(self.net.actor(following)).sample(ahead)
             q_next = self.target.q(following, action)
             wanted = ops.soft_target(batch["reward"], batch["discount"], q_next, log_prob, alpha)
-        critic_loss = ops.twin_loss(self.net.q(seen, batch["action"]), wanted)
+        critic_loss = pg.value_loss(self.net.q(seen, batch["action"]), wanted.expand(2, -1))
         descend(self.critic, critic_loss)
         action, log_prob = SquashedGaussian.of(self.net.actor(seen)).sample(now)
         actor_loss = ops.soft_actor_loss(self.net.q(seen, action), log_prob, alpha)

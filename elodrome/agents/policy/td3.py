@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from elodrome.agents.ops import actor_critic as ops
+from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.parts.heads import normal_at
 from elodrome.agents.parts.networks import descend, to_tensor
 from elodrome.agents.policy.offpolicy import OffPolicyConfig, OffPolicyLearner
@@ -56,7 +57,7 @@ class TD3(OffPolicyLearner):
             action = ops.smoothed(torch.tanh(self.target.actor(following)), noise, c.smoothing_clip)
             q_next = self.target.q(following, action)
             wanted = ops.twin_target(batch["reward"], batch["discount"], q_next if c.twin else q_next[:1])
-        critic_loss = ops.twin_loss(self.net.q(seen, batch["action"]), wanted)
+        critic_loss = pg.value_loss(self.net.q(seen, batch["action"]), wanted.expand(2, -1))
         descend(self.critic, critic_loss)
         actor_loss = critic_loss.detach() * 0
         if self.updates % c.delay == 0:

@@ -25,7 +25,7 @@ from elodrome.envs.game import Floats, Game, Mask, Reals, Words, compiled
 from elodrome.envs.intrinsics import address_of
 from elodrome.envs.table import thread_pool
 from elodrome.errors import UserError
-from elodrome.seeding import U64, mix64
+from elodrome.seeding import U64, branches, mix64
 
 INFINITE = 1e30
 
@@ -215,8 +215,7 @@ class Forest:
         self.numbers[records.NOISE] = self.config.noise if explore and not self.config.gumbel else 0.0
         self.gumbels[:] = 0.0
         if explore and self.config.gumbel:
-            column: Any = mix64(seeds)[:, None]
-            words = mix64(column + np.arange(1, self.world.actions + 1, dtype=np.uint64))
+            words = branches(mix64(seeds), self.world.actions)
             unit: Reals = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
             self.gumbels[:size] = -np.log(-np.log(unit))
         return mix64(seeds + np.uint64(1))

@@ -9,7 +9,7 @@ import numpy as np
 from elodrome.agents.agent import Ints
 from elodrome.agents.ops.td import cut_is_end
 from elodrome.agents.parts.heads import pick
-from elodrome.agents.parts.saved import under
+from elodrome.agents.parts.underway import Underway
 from elodrome.envs.game import Reals, World
 from elodrome.seeding import U64, mix64, units
 
@@ -24,8 +24,7 @@ class Lanes:
         self.rng: U64 = mix64(np.uint64(seed) + self.rows.astype(np.uint64))
         self.returns = np.zeros(games)  # of the first seat, so far
         self.seeds: U64 = np.zeros(games, np.uint64)
-        self.moves: list[list[int]] = [[] for _ in self.rows]  # of the game in progress, where the world is foreign
-        self.foreign = self.table.snapshot() is None
+        self.underway = Underway(self.table)
         self._begin(self.rows)
 
     def draw(self) -> U64:
@@ -50,10 +49,8 @@ class Lanes:
         return rewards[self.rows, movers], np.where(self.table.seats >= 0, 0, np.where(cut, 2, 1))
 
     def _play(self, rows: Ints, actions: Ints) -> Reals:
-        rewards = self.table.step(rows, actions)
+        rewards = self.underway.step(rows, actions)
         self.returns[rows] += rewards[:, 0]
-        for row, action in zip(rows, actions, strict=True) if self.foreign else ():
-            self.moves[row].append(int(action))
         return rewards
 
     def restart(self) -> list[tuple[float, int]]:
@@ -67,9 +64,7 @@ class Lanes:
     def _begin(self, rows: Ints) -> None:
         self.returns[rows] = 0.0
         self.seeds[rows] = self.draw()[rows]
-        self.table.reset(rows, self.seeds[rows])
-        for row in rows if self.foreign else ():
-            self.moves[row] = []
+        self.underway.reset(rows, self.seeds[rows])
         plies = (self.draw() >> np.uint64(33)).astype(np.int64) % (self.opening + 1)
         for ply in range(self.opening):
             quantiles = self.quantiles()
@@ -81,27 +76,12 @@ class Lanes:
             self._begin(over)
 
     def snapshot(self) -> dict[str, Any]:
-        """All games in progress, as arrays; those of a foreign world as the moves since their seeds."""
+        """All games in progress, as arrays."""
         kept = {"rng": self.rng.copy(), "returns": self.returns.copy(), "seeds": self.seeds.copy()}
-        table = self.table.snapshot()
-        if table is not None:
-            return {**{f"table/{k}": v for k, v in table.items()}, **kept}
-        moves = np.full((len(self.moves), max(map(len, self.moves))), -1, np.int64)
-        for row, played in enumerate(self.moves):
-            moves[row, : len(played)] = played
-        return {**kept, "moves": moves}
+        return {**kept, **self.underway.snapshot()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot. Games of a foreign world are played again from their seeds, move by move: as exact as
-        that world is repeatable."""
-        self.rng[:] = snapshot["rng"]
-        self.seeds[:] = snapshot["seeds"]
-        if not self.foreign:
-            self.table.restore(under(snapshot, "table/"))
-        else:
-            self.table.reset(self.rows, self.seeds)
-            self.moves = [[] for _ in self.rows]
-            for move in snapshot["moves"].T:
-                rows = np.flatnonzero(move >= 0)
-                self._play(rows, move[rows])
-        self.returns[:] = snapshot["returns"]
+        """Go back to a snapshot, as exactly as ``Underway`` does."""
+        for name in ("rng", "seeds", "returns"):
+            getattr(self, name)[:] = snapshot[name]
+        self.underway.resume(snapshot, self.seeds)

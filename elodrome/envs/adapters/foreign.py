@@ -116,10 +116,7 @@ def passed_on(space: spaces.Space[Any], action: Any) -> Any:
     """An action of ours as the foreign environment wants it: Discrete spaces may start elsewhere than at 0."""
     if isinstance(space, spaces.Discrete):
         return int(space.start) + int(action)
-    return np.asarray(action, space.dtype).reshape(space.shape)
-
-
-_NO_MASK: Mask = np.zeros(0, np.uint8)  # of actions that are real numbers
+    return np.array(action, space.dtype).reshape(space.shape)
 
 
 class ForeignTable(Table):
@@ -153,10 +150,12 @@ class ForeignTable(Table):
         return seen.reshape(len(rows), *self.world.observation_shape)
 
     def step(self, rows: Rows, actions: Actions) -> Reals:
-        self._refuse(rows, actions)
+        plain = as_plain(self.world, actions)
+        for row, action, mask in zip(rows.tolist(), plain, self.legal(rows), strict=True):
+            if self.seats[row] < 0 or self.world.refusal(action, mask):
+                raise self._refusal(row, action)
         rewards = np.zeros((len(rows), self.world.players))
-        plays = actions if self.world.continuous else actions.tolist()
-        for i, (row, action) in enumerate(zip(rows.tolist(), plays, strict=True)):
+        for i, (row, action) in enumerate(zip(rows.tolist(), plain, strict=True)):
             try:
                 rewards[i] = self._play(row, action)
             except Exception as error:
@@ -166,18 +165,6 @@ class ForeignTable(Table):
                 self.truncated[row] = True
                 self.seats[row] = -1
         return rewards
-
-    def _refuse(self, rows: Rows, actions: Actions) -> None:
-        """Raises IllegalAction for the first action that may not be played."""
-        if self.world.continuous:
-            for row, action in zip(rows.tolist(), actions, strict=True):
-                plain = as_plain(action)
-                if self.seats[row] < 0 or self.world.refusal(plain, _NO_MASK):
-                    raise self._refusal(row, plain)
-            return
-        for row, action, mask in zip(rows.tolist(), actions.tolist(), self.legal(rows), strict=True):
-            if not (0 <= action < self.world.actions and mask[action]):
-                raise self._refusal(row, action)
 
     @abstractmethod
     def _start(self, row: int, seed: int) -> None:
@@ -193,8 +180,8 @@ class ForeignTable(Table):
 
     @abstractmethod
     def _play(self, row: int, action: Any) -> Reals | float:
-        """Play a legal action (a number, or an array of the world's ``action_shape``); the rewards [P] of this step,
-        where P is 1 the number alone."""
+        """Play a legal action, a plain one (``envs.actions``); the rewards [P] of this step, where P is 1 the number
+        alone."""
 
 
 def world_of(world: World | str, options: Mapping[str, Any]) -> World:

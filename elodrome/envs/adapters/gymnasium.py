@@ -166,7 +166,6 @@ class GymnasiumTable(ForeignTable):
         if env is None:
             env = self._envs[row] = _make(self.world.name, self.world.options)
             self._space = env.action_space
-            self._first = int(getattr(env.action_space, "start", 0))
             _, self._flatten = flattener(env.observation_space, self.world.id)
         return env
 
@@ -195,9 +194,7 @@ class GymnasiumTable(ForeignTable):
         return self._seen[row]
 
     def _play(self, row: int, action: Any) -> float:
-        env = self._env(row)
-        given = passed_on(self._space, action) if self.world.continuous else self._first + action
-        observation, reward, terminated, truncated, info = env.step(given)
+        observation, reward, terminated, truncated, info = self._env(row).step(passed_on(self._space, action))
         self._note(row, observation, info)
         if terminated or truncated:
             self.seats[row] = -1
