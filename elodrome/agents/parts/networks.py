@@ -42,7 +42,7 @@ class Chain(nn.Sequential):
 
     def forward(self, inputs: Tensor) -> Tensor:
         for layer in self._modules.values():
-            inputs = layer.forward(inputs)  # type: ignore[union-attr]
+            inputs = layer.forward(inputs)
         return inputs
 
 
