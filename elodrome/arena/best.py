@@ -68,8 +68,9 @@ class Best:
         return numbers | {f"kept/weights/{name}": np.asarray(array) for name, array in self.weights.items()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot that a checkpoint holds."""
+        """Go back to a snapshot of a checkpoint. Raises BrokenAgent where its weights make no agent."""
         kept = under(snapshot, "kept/")
         if kept:
             self.score, self.step, self.spent = float(kept["score"]), int(kept["step"]), int(kept["spent"])
             self.weights = under(kept, "weights/")
+            self.learner.restore(self.learner.world, self.learner.config, self.weights)

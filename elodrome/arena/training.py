@@ -36,6 +36,7 @@ from elodrome.agents.parts.saved import (
     load_checkpoint,
     read_card,
     replace_file,
+    require_alike,
     save_agent,
     save_checkpoint,
 )
@@ -45,7 +46,7 @@ from elodrome.arena.best import Best
 from elodrome.arena.examination import Examiner
 from elodrome.envs.game import World
 from elodrome.envs.registry import call_name
-from elodrome.errors import BrokenAgent, Diverged, UserError
+from elodrome.errors import BrokenAgent, Diverged, UserError, told
 from elodrome.files import CURVE, read_json, read_text
 
 CURVES = "learning.jsonl"
@@ -193,6 +194,9 @@ class _Run:
                 kept = latest.step
             where = f"at {learner.unit[:-1]} {kept} of {total}" if kept else "before anything was saved"
             raise Stopped(f"stopped {where}; to go on: {self._command()}") from None
+        except Exception as error:
+            self._explain(latest.step, kept, error)
+            raise
         finally:
             writer.close()
         remarks = writer.remarks
@@ -224,6 +228,18 @@ class _Run:
             last = f"the checkpoint of step {kept} stays" if kept else "nothing was saved"
             raise Diverged(f"{self.name} at step {step}: {some} {what}; {last}; a smaller rate may help")
 
+    def _explain(self, step: int, kept: int, error: Exception) -> None:
+        """Raises Diverged where a learner raised something else (an action that is none, say) because what it acts by
+        is no number any more."""
+        weights: dict[str, Any] = {}
+        if not isinstance(error, Diverged):
+            with contextlib.suppress(Exception):
+                weights = self.learner.weights()
+        try:
+            self._require_finite(step, weights, kept)
+        except Diverged as diverged:
+            raise diverged from error
+
     def _save(self, where: Path, step: int, seconds: float) -> None:
         """The agent of now; in the run's own folder the best, where one is looked for."""
         cost = {"seconds": round(seconds, 2), "cpu_seconds": round(time.process_time() - self.began, 2)}
@@ -238,10 +254,14 @@ class _Run:
             best.weights if best else None,
         )
 
+    def _snapshot(self) -> dict[str, Any]:
+        """What the learner needs to be resumed, and those that look at it on the way."""
+        beside = [keeper.snapshot() for keeper in (self.examiner, self.looks) if keeper]
+        return {**self.learner.snapshot(), **{name: entry for part in beside for name, entry in part.items()}}
+
     def _checkpoint(self, step: int, seconds: float, kept: int) -> None:
         """Keep all of this moment: the acting agent first, so that a checkpoint never stands without it."""
-        beside = [keeper.snapshot() for keeper in (self.examiner, self.looks) if keeper]
-        snapshot = {**self.learner.snapshot(), **{name: entry for part in beside for name, entry in part.items()}}
+        snapshot = self._snapshot()
         self._require_finite(step, self.learner.weights(), kept)
         self._require_finite(step, snapshot, kept)
         self._save(self.folder, step, seconds)
@@ -287,9 +307,12 @@ class _Run:
             for keeper in (self.examiner, self.looks):
                 if keeper:
                     keeper.resume(snapshot)
-        except (KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
+            require_alike(self._snapshot(), snapshot)
+        except Exception as error:
             file = folder / CHECKPOINT
-            raise BrokenAgent(f"{file}: does not fit this learner, of another version perhaps: {error}") from error
+            raise BrokenAgent(
+                f"{file}: does not fit this learner, of another version perhaps: {told(error)}"
+            ) from error
         return step
 
 

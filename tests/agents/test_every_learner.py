@@ -1,4 +1,4 @@
-"""What holds for every learner there is : broken files, bad settings, kills, no CUDA.
+"""What holds for every learner there is: broken files, bad settings, divergence, kills, no CUDA.
 
 A learner that is new joins by itself, on the first of the worlds that it fits; where its own settings make a training
 of some seconds, it gets smaller ones here.
@@ -19,14 +19,15 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from elodrome.agents.agent import Learner
-from elodrome.agents.parts.saved import CARD, WEIGHTS, load_checkpoint, read_arrays
+from elodrome.agents.agent import Learner, Progress
+from elodrome.agents.parts.saved import CARD, CHECKPOINT, WEIGHTS, load_checkpoint, read_arrays, save_checkpoint
 from elodrome.agents.registry import make_agent
 from elodrome.agents.specs import builtin, unfit
-from elodrome.arena.training import train
+from elodrome.arena import training
+from elodrome.arena.training import read_curve, train
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
-from elodrome.errors import BrokenAgent, UserError
+from elodrome.errors import BrokenAgent, Diverged, UserError
 
 Files = dict[str, np.ndarray[Any, Any]]
 TOKENS = "token_mdp:vocabulary=3,prompts=2,horizon=3"
@@ -111,8 +112,9 @@ def damaged(arrays: Files) -> Iterator[tuple[str, str, Files]]:
         yield "an axis more", name, {**others, name: array[None]}
         if array.ndim and array.shape[-1]:
             yield "short", name, {**others, name: array[..., :-1].copy()}
+    for name, array in arrays.items():
         if array.dtype.kind == "f" and array.size:
-            yield "NaN", name, {**others, name: np.full_like(array, np.nan)}
+            yield "NaN", name, {**arrays, name: np.full_like(array, np.nan)}
 
 
 @every_learner
@@ -145,6 +147,27 @@ def test_a_saved_agent_that_is_broken_is_refused_with_file_and_trouble(
 
 
 @every_learner
+def test_a_checkpoint_that_is_broken_is_refused_with_file_and_trouble(
+    kind: str, unbroken: Callable[[str], Path], tmp_path: Path
+) -> None:
+    more = {"steps": 2 * own(kind, STEPS, TABULAR), "resume": True}
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken(kind), folder)
+    whole = (folder / CHECKPOINT).read_bytes()
+    (folder / CHECKPOINT).write_bytes(whole[:-1])
+    with pytest.raises(BrokenAgent, match=r"^\S+checkpoint\.safetensors: not a whole safetensors file"):
+        learned(kind, folder, **more)
+    (folder / CHECKPOINT).write_bytes(whole)
+    step, state = load_checkpoint(folder)
+    for trouble, name, others in damaged({k: v for k, v in state.items() if isinstance(v, np.ndarray)}):
+        rest = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+        save_checkpoint(folder, step, {**rest, **others})
+        print(trouble, name, state[name].shape)  # shown where it is taken all the same
+        with pytest.raises(BrokenAgent, match=r"^\S+checkpoint\.safetensors: [^\n]+$"):
+            learned(kind, folder, **more)
+
+
+@every_learner
 def test_mistakes_are_answered_in_one_line_with_what_would_be_right(kind: str, elodrome: Any, tmp_path: Path) -> None:
     world = world_of(kind)
     fields = builtin()[kind].load().config_class.model_fields
@@ -169,6 +192,44 @@ def test_mistakes_are_answered_in_one_line_with_what_would_be_right(kind: str, e
         assert words in err
         assert err.count("\n") == 1, err
     assert not (tmp_path / "run").exists()
+
+
+def poison(learner: Any) -> None:
+    """NaN wherever it keeps what it has learned."""
+    values = [*vars(learner).values(), *getattr(learner, "nets", {}).values()]
+    modules = [value for value in values if isinstance(value, torch.nn.Module)]
+    for module in modules:
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.fill_(float("nan"))
+    if not modules:
+        learner.run.q[:] = np.nan
+        learner.run.second[:] = np.nan
+
+
+@every_learner
+def test_what_is_no_number_any_more_stops_it_with_step_and_reason_and_it_goes_on_from_before(
+    kind: str, unbroken: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one checkpoint, at the first report: the learner itself must see it, or the last look before saving."""
+    made, out = [], tmp_path / "run"
+    make_learner = training.make_learner
+    monkeypatch.setattr(training, "make_learner", lambda *args: made.append(make_learner(*args)) or made[-1])
+    steps = []
+
+    def spoil(progress: Progress, total: int) -> None:
+        steps.append(progress.step)
+        if len(steps) == 2:
+            poison(made[0])
+
+    with pytest.raises(Diverged, match=r"^[^\n]*at step \d+: [^\n]+$") as told:
+        learned(kind, out, on_progress=spoil, checkpoint=3600.0)
+    assert int(str(told.value).split("at step ")[1].split(":")[0]) >= steps[1]
+    assert load_checkpoint(out)[0] == steps[0]
+    assert make_agent(str(out), world_of(kind))
+    assert np.isfinite(list(read_curve(out / "learning.jsonl")[0].values())[1:]).all()
+    learned(kind, out, resume=True)
+    assert (out / WEIGHTS).read_bytes() == (unbroken(kind) / WEIGHTS).read_bytes()
 
 
 @every_learner

@@ -136,14 +136,16 @@ def adam_arrays(optimiser: torch.optim.Optimizer, prefix: str = "adam/") -> Arra
 
 
 def load_adam(optimiser: torch.optim.Optimizer, arrays: dict[str, Any], prefix: str = "adam/") -> None:
-    """Put back what ``adam_arrays`` took, laid out in memory as the parameters are: the fused step trusts in that."""
+    """Put back what ``adam_arrays`` took, laid out in memory as the parameters are: the fused step trusts in that.
+    Raises BrokenAgent for moments of another shape."""
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, array in arrays.items():
         if key.startswith(prefix):
             index, name = key[len(prefix) :].split("/")
             tensor, parameter = torch.from_numpy(np.array(array)), parameters[int(index)]
-            if tensor.shape == parameter.shape:
+            expect(arrays, key, () if name == "step" else tuple(parameter.shape))
+            if name != "step":
                 tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
             state.setdefault(int(index), {})[name] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
@@ -168,7 +170,9 @@ def _(value: torch.optim.Optimizer) -> dict[str, Any]:
 @put_back.register
 def _(value: torch.optim.Optimizer, entries: dict[str, Any]) -> torch.optim.Optimizer:
     slots = {name: array for name, array in entries.items() if name != "slots"}
-    if len({name.partition("/")[0] for name in slots}) != entries["slots"]:
+    places = {name.partition("/")[0] for name in slots}
+    moments = {name.partition("/")[2] for name in slots} | {name for slot in value.state.values() for name in slot}
+    if len(places) != entries["slots"] or len(slots) != len(places) * len(moments):
         raise BrokenAgent(f"an optimiser of {entries['slots']} slots with the moments of fewer or more")
     load_adam(value, slots, "")
     return value

@@ -17,7 +17,7 @@ from torch import nn
 from elodrome.agents.agent import Config, Failure, Ints, Positions
 from elodrome.agents.parts.answers import answered
 from elodrome.agents.parts.networks import Arrays, load_module, module_arrays
-from elodrome.agents.parts.saved import under
+from elodrome.agents.parts.saved import expect, under
 from elodrome.agents.registry import make_agent
 from elodrome.envs.actions import Actions, as_array
 from elodrome.envs.game import Reals, World
@@ -115,9 +115,13 @@ class Past:
         return {**selves, **tallies, "count": self.count}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot of a past of the same size."""
+        """Go back to a snapshot of a past of the same size. Raises BrokenAgent where a self is none of the network."""
         self.count = int(snapshot["count"])
-        self._selves = [under(snapshot, f"{i}/") for i in range(min(self.count, self.size))]
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.net.state_dict().items()}
+        self._selves = [
+            {name: expect(past, name, shape) for name, shape in shapes.items()}
+            for past in (under(snapshot, f"{i}/") for i in range(min(self.count, self.size)))
+        ]
         for name, array in (("games", self._games), ("mean", self._mean), ("range", self._range)):
             array[...] = snapshot[name]
 

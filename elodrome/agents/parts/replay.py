@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
+from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.sumtree import SumTree
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.envs.actions import Actions
@@ -171,11 +172,12 @@ class NStep:
     """Turns the steps of a vector environment into transitions over ``n`` decisions (notes 2.6.6.3; Sutton 1988).
 
     ``R = r_1 + gamma r_2 + ... + gamma^(n-1) r_n``, ``discount = gamma^n``, and what was seen after the n-th; fewer
-    steps where the episode ended before, with discount 0 where it terminated.
+    steps where the episode ended before, with discount 0 where it terminated. ``fields``: of the transitions.
     """
 
-    def __init__(self, n: int, gamma: float) -> None:
+    def __init__(self, n: int, gamma: float, fields: Mapping[str, Field]) -> None:
         self.n, self.gamma = n, gamma
+        self._shapes = {name: fields[name].shape for name in ("observation", "action", "reward", "discount")}
         self._begun: list[Batch] = []  # decisions of the last n - 1 steps, oldest first
 
     def add(self, observation: Floats, action: Actions, env: SeatEnv) -> list[Batch]:
@@ -222,7 +224,9 @@ class NStep:
         return {**stacked, "count": len(self._begun)}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot."""
+        """Go back to a snapshot. Raises BrokenAgent where its arrays do not fit the fields and each other."""
         count = int(snapshot["count"])
-        names = ("observation", "action", "reward", "discount", "open") if count else ()
-        self._begun = [{name: np.array(snapshot[name][i]) for name in names} for i in range(count)]
+        shapes = {**self._shapes, "open": ()} if count else {}
+        size = snapshot["open"].shape[-1] if count else 0
+        told = {name: expect(snapshot, name, (count, size, *shape)) for name, shape in shapes.items()}
+        self._begun = [{name: array[i].copy() for name, array in told.items()} for i in range(count)]

@@ -300,3 +300,13 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
         return int(state["step"]), {**state["values"], **arrays}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BrokenAgent(f"{file}: not a whole checkpoint ({told(error)})") from error
+
+
+def require_alike(now: dict[str, Any], given: dict[str, Any]) -> None:
+    """Raises BrokenAgent where what was resumed keeps other things than it was told, or of another shape: what NumPy
+    fits together in silence would be learned on with."""
+    for name in sorted(now.keys() ^ given.keys()):
+        raise BrokenAgent(f"{name} is {'missing' if name in now else 'not known'}")
+    for name, array in now.items():
+        if isinstance(array, np.ndarray) and array.shape != np.shape(given[name]):
+            raise BrokenAgent(f"{name} has shape {np.shape(given[name])}, not {array.shape}")

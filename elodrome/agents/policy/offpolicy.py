@@ -102,9 +102,10 @@ class OffPolicyLearner(KeptLearner):
         self.net = net.to(task.device)
         self.target = copy.deepcopy(self.net).requires_grad_(False)
         self.actor, self.critic = adam(self.net.actor, c.rate), adam(self.net.critics, c.rate)
-        self.replay = Replay(self.world, transition_fields(self.world), c.capacity)
+        fields = transition_fields(self.world)
+        self.replay = Replay(self.world, fields, c.capacity)
         self.discount = discount_of(self.world, c.discount)
-        self.pending = NStep(c.n_step, self.discount)
+        self.pending = NStep(c.n_step, self.discount, fields)
         self.rng = generator(task.seed, type(self).__name__.lower())
         self.scale = 1.0  # what rewards are divided by: their root mean square in the warm-up
         self.steps = self.updates = 0

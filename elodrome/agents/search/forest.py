@@ -200,12 +200,15 @@ class Forest:
             logits, values = self._checked(found, *evaluate(asked))
 
     def _checked(self, found: int, logits: Any, values: Any) -> tuple[Floats, Floats]:
-        """The evaluator's answers as compiled code reads them. Raises ValueError where they have another shape."""
+        """The evaluator's answers as compiled code reads them. Raises ValueError where they have another shape, or are
+        no numbers: a search would walk by these for ever."""
         if logits.shape != (found, self.world.actions) or values.shape != (found,):
             raise ValueError(
                 f"the evaluator answered with logits {logits.shape} and values {values.shape}, "
                 f"not ({found}, {self.world.actions}) and ({found},)"
             )
+        if np.isnan(logits).any() or not np.isfinite(values).all():
+            raise ValueError("the evaluator answered with NaN or infinite values")
         return np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(values, np.float32)
 
     def _prepare(self, size: int, seeds: U64, explore: bool) -> U64:

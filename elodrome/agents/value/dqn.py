@@ -63,9 +63,10 @@ class DQN(KeptLearner):
         self.net = net.to(task.device)
         self.target = copy.deepcopy(self.net).requires_grad_(False)
         self.optimiser = adam(self.net, c.rate)
-        self.replay = Replay(self.world, transition_fields(self.world, in_bytes=c.in_bytes), c.capacity, c.priority)
+        fields = transition_fields(self.world, in_bytes=c.in_bytes)
+        self.replay = Replay(self.world, fields, c.capacity, c.priority)
         self.discount = discount_of(self.world, c.discount)
-        self.pending = NStep(c.n_step, self.discount)
+        self.pending = NStep(c.n_step, self.discount, fields)
         self.rng = generator(task.seed, "dqn")
         self.epsilon, self.beta, self.scale = 0.0 if c.noisy else c.epsilon, c.beta, 1.0
         self.steps = self.updates = 0

@@ -134,13 +134,14 @@ def test_a_hundred_thousand_stacks_of_four_frames_fit_in_8_gib(monkeypatch):
 def test_sums_over_n_steps_are_those_of_a_slow_loop(n, name):
     world, size, gamma, rng = make_env(name), 3, 0.9, np.random.default_rng(0)
     env = SeatEnv(world, size, 1, [(1.0, Random(world).act)] if world.players > 1 else [])
-    pending, got, log = NStep(n, gamma), [], [[] for _ in range(size)]
+    fields = transition_fields(world)
+    pending, got, log = NStep(n, gamma, fields), [], [[] for _ in range(size)]
     for t in range(60):
         seen = env.observation
         action = np.array([rng.choice(np.flatnonzero(legal)) for legal in env.legal])
         env.step(action)
         if t == 30:  # saved and taken up again
-            resumed = NStep(n, gamma)
+            resumed = NStep(n, gamma, fields)
             resumed.resume({name: np.array(array) for name, array in pending.snapshot().items()})
             pending = resumed
         got += [
