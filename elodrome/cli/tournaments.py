@@ -126,6 +126,9 @@ def showdown(
         Path | None,
         typer.Option(help="folder of agents, results and report; showdown or showdown-full where left out"),
     ] = None,
+    worlds: Annotated[
+        list[str] | None, typer.Option("--world", help="this one of its worlds alone; may be repeated")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="processes; one per core where left out")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
@@ -138,6 +141,8 @@ def showdown(
     from elodrome.tournaments.showdown import default_workers, run_showdown
 
     plan, out = full_plan() if full else SHORT, out or Path("showdown-full" if full else "showdown")
+    if worlds:
+        plan = plan.only(worlds)
     with progress_bars() as bars:
         result = run_showdown(out, default_workers() if workers is None else workers, check_device(device), bars, plan)
     for section in result.sections:

@@ -7,6 +7,7 @@ defaults, so that the same plan gives the same agents on any machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -16,7 +17,7 @@ from elodrome.agents.parts.saved import saved_agents
 from elodrome.agents.specs import Kind, kinds, unfit
 from elodrome.envs.game import World
 from elodrome.envs.registry import entries, make_env
-from elodrome.errors import UserError
+from elodrome.errors import UserError, nearest
 
 
 class Trained(BaseModel):
@@ -49,6 +50,18 @@ class Plan(BaseModel):
     stages: tuple[Stage, ...]
     together: bool = True
     skipped: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()  # the words after ``elodrome showdown`` that name it
+
+    def only(self, worlds: Sequence[str]) -> Plan:
+        """The stages of these worlds alone. Raises UserError for one that the plan does not hold."""
+        stages = {make_env(stage.world).id: stage for stage in self.stages}
+        for name in worlds:
+            if make_env(name).id not in stages:
+                raise UserError(f"--world {name}: the showdown has no such world{nearest(name, stages)}")
+        chosen = {make_env(name).id for name in worlds}
+        command = (*self.command, *(word for name in worlds for word in ("--world", name)))
+        kept = tuple(stage for id, stage in stages.items() if id in chosen)
+        return self.model_copy(update={"stages": kept, "skipped": (), "command": command})
 
 
 # One agent of each family, in the worlds where it has most to show: tables, deep values, policy gradients, search and
@@ -188,7 +201,7 @@ def full_plan() -> Plan:
                 alone=world.players == 1,
             )
         )
-    return Plan(stages=tuple(stages), together=False, skipped=tuple(skipped))
+    return Plan(stages=tuple(stages), together=False, skipped=tuple(skipped), command=("--full",))
 
 
 def budget(kind: Kind, cls: type[Learner], world: World) -> int:

@@ -208,7 +208,7 @@ class _Showdown:
     def __init__(self, out: Path, workers: int, device: str, bars: Progress, plan: Plan) -> None:
         self.out, self.workers, self.device, self.bars, self.plan = out, workers, device, bars, plan
         self.jobs = {stage.world: training_jobs(out, stage) for stage in plan.stages}
-        self.command = shlex.join(["elodrome", "showdown", *(() if plan.together else ("--full",)), "--out", str(out)])
+        self.command = shlex.join(["elodrome", "showdown", *plan.command, "--out", str(out)])
         total = sum(2 * len(self.jobs[stage.world]) + len(stage.ready) for stage in plan.stages)
         self.bar = bars.add_task("showdown", total=total, note="")
         self.before = 0.0  # on the bar, of what is done

@@ -15,6 +15,7 @@ from elodrome.agents.specs import builtin, kinds, unfit
 from elodrome.arena.record import GameRecord
 from elodrome.arena.training import Stopped
 from elodrome.envs.registry import make_env
+from elodrome.errors import UserError
 from elodrome.tournaments import plans, showdown
 from elodrome.tournaments.plans import SHORT, Plan, Stage, Trained, full_plan
 from elodrome.tournaments.showdown import run_showdown
@@ -37,7 +38,7 @@ ALONE = Stage(
     games=5,
     alone=True,
 )
-TABLES = Plan(stages=(ALONE, SMALL.stages[0]), together=False)
+TABLES = Plan(stages=(ALONE, SMALL.stages[0]), together=False, command=("--full",))
 
 
 def test_it_trains_plays_and_reports_and_then_has_nothing_to_do(tmp_path: Path) -> None:
@@ -72,6 +73,16 @@ def test_stopped_while_training_it_says_how_to_go_on(tmp_path: Path, monkeypatch
             run_showdown(tmp_path / "a", 1, "cpu", bars, SMALL)
         with pytest.raises(Stopped, match=r"0 of 7 agents.*elodrome showdown --full --out"):
             run_showdown(tmp_path / "a", 1, "cpu", bars, TABLES)
+        with pytest.raises(Stopped, match=r"0 of 2 agents.*elodrome showdown --full --world tic_tac_toe --out"):
+            run_showdown(tmp_path / "a", 1, "cpu", bars, TABLES.only(["tic_tac_toe"]))
+
+
+def test_some_of_its_worlds_alone_by_any_of_their_names() -> None:
+    assert [s.world for s in SHORT.only(["token_mdp", "go:size=5"]).stages] == ["go:size=5", "token_mdp"]
+    with pytest.raises(UserError, match=r"^--world go: the showdown has no such world; known: .*go:size=5"):
+        SHORT.only(["go"])
+    with pytest.raises(UserError, match=r"^unknown environment 'tic_tac_to'; did you mean 'tic_tac_toe'"):
+        SHORT.only(["tic_tac_to"])
 
 
 def test_the_short_plan_shows_one_agent_of_each_family() -> None:
