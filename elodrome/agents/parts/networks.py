@@ -180,7 +180,12 @@ def _(value: torch.optim.Optimizer, entries: dict[str, Any]) -> torch.optim.Opti
 
 class FlatAdam(torch.optim.Adam):
     """Adam over all parameters of a module as one vector, into which they become views. A small network is as costly as
-    the number of calls it takes, and here gradient, norm and step are a few calls in all, not a few per layer."""
+    the number of calls it takes, and here gradient, norm and step are a few calls in all, not a few per layer.
+
+    The moments of a unit that has no gradient any more fall towards zero through numbers that processors are slow with
+    (subnormal ones: a step took ten times as long). They are set to zero long before, where they move nothing."""
+
+    SWEEP_EVERY, TINY = 64, 1e-30  # steps; above 1e-38 by more than a mean falls in so many of them
 
     def __init__(self, module: nn.Module, rate: float) -> None:
         self.parameters = list(module.parameters())
@@ -196,6 +201,11 @@ class FlatAdam(torch.optim.Adam):
             "exp_avg": torch.zeros_like(flat, requires_grad=False),
             "exp_avg_sq": torch.zeros_like(flat, requires_grad=False),
         }
+        self.moves = 0
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.moves = int(self.state[self.flat]["step"])
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for parameter in self.parameters:
@@ -224,6 +234,10 @@ class FlatAdam(torch.optim.Adam):
             beta1=group["betas"][0],
             beta2=group["betas"][1],
         )
+        self.moves += 1
+        if self.moves % self.SWEEP_EVERY == 0:
+            for moment in (state["exp_avg"], state["exp_avg_sq"]):
+                moment.mul_(moment.abs() > self.TINY)
         return norm
 
 

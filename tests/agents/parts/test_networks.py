@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from elodrome.agents.parts.kept import kept, put_back
 from elodrome.agents.parts.networks import adam, descend, load_module, module_arrays, seeded
 from elodrome.agents.parts.networks import make_torso as make
 
@@ -50,3 +51,39 @@ def test_weights_that_are_loaded_are_learned_on():
     descend(optimiser, net(torch.ones(2, 3)).sum(), 1e9)
     for name, array in module_arrays(source).items():
         assert abs(module_arrays(net)[name] - array).max() <= 0.1 + 1e-6, name
+
+
+def subnormal(optimiser):
+    """Whether a moment is a number that processors are slow with."""
+    moments = [slot[name] for slot in optimiser.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    return any(bool(((m != 0) & (m.abs() < torch.finfo(m.dtype).tiny)).any()) for m in moments)
+
+
+def test_moments_of_what_has_no_gradient_any_more_end_at_zero_and_steps_stay_those_of_adam():
+    net, other = torch.nn.Linear(2, 1, bias=False), torch.nn.Linear(2, 1, bias=False)
+    load_module(other, module_arrays(net))
+    ours, theirs = adam(net, 0.01), torch.optim.Adam(other.parameters(), lr=0.01, eps=1e-5)
+    slow = {"ours": 0, "theirs": 0}
+    for step in range(1200):
+        given = torch.tensor([[1.0, 1.0 if step < 3 else 0.0]])
+        descend(ours, (net(given) - 2).square().sum())
+        descend(theirs, (other(given) - 2).square().sum())
+        slow["ours"] += subnormal(ours)
+        slow["theirs"] += subnormal(theirs)
+    assert slow["ours"] == 0 < slow["theirs"]
+    assert torch.allclose(net.weight, other.weight, atol=1e-6)
+
+
+def test_an_optimiser_that_is_taken_up_goes_on_as_if_it_had_not_been_left():
+    def run(optimiser, net, steps):
+        for _ in range(steps):
+            descend(optimiser, (net(torch.ones(1, 2)) - 2).square().sum())
+
+    nets = [seeded(1, torch.nn.Linear, 2, 1) for _ in range(2)]
+    whole, first = (adam(net, 0.01) for net in nets)
+    run(whole, nets[0], 100)
+    run(first, nets[1], 40)
+    second = put_back(adam(nets[1], 0.01), kept(first))
+    run(second, nets[1], 60)
+    assert second.moves == whole.moves == 100
+    assert torch.equal(nets[0].weight, nets[1].weight)
