@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Iterator
 from functools import cached_property
+from operator import is_
 from types import ModuleType
 from typing import Any
 
@@ -27,9 +28,14 @@ class WorldGuard:
     def altered(self) -> str:
         """Which fields are not what they were, in words, after putting them back; empty where all are."""
         now = vars(self.world)
+        # Looked at after every answer, so quickly first: the same names and values in the same places.
+        was = self._fields
+        if len(now) == len(was) and all(map(is_, now.values(), was.values())) and now.keys() == was.keys():
+            return ""
         # What a world derives from its fields when it is first asked (a cached property) may come, nothing else.
         derived = [k for k in now if k not in self._fields and not self._cached(k)]
         if not derived and all(now.get(name, _MISSING) is value for name, value in self._fields.items()):
+            self._fields = dict(now)
             return ""
         changed = [k for k, v in self._fields.items() if now.get(k, _MISSING) is not v] + derived
         for name in changed:
