@@ -330,20 +330,21 @@ def test_toy_worlds_tell_their_transitions(name: str) -> None:
     tables = states.tables
     assert (states.seats == 0).all()
     assert tables.start_probability.sum() == pytest.approx(1.0)
-    index = RowIndex(keys_of(states.seats, states.observations))
-    table, rng = world.table(1), np.random.default_rng(0)
+    index = RowIndex(keys_of(states.seats, states.observations, 0 * states.legal))
+    table, rng, any_legal = world.table(1), np.random.default_rng(0), np.zeros((1, world.actions), np.uint8)
     row = np.zeros(1, np.int64)
     told: dict[tuple[int, int], list[tuple[int, float]]] = {}
     for game in range(60):
         table.reset(row, np.array([game], np.uint64))
         for _ in range(100):
-            (i,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row).reshape(1, -1)))
+            (i,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row).reshape(1, -1), any_legal))
             assert i >= 0
             assert np.array_equal(table.legal(row)[0], states.legal[i])
             action = int(rng.choice(np.flatnonzero(states.legal[i])))
             reward = table.step(row, np.array([action]))[0, 0]
             over = table.seats[0] < 0 and not table.truncated[0]
-            (to,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row, np.zeros(1, np.int64)).reshape(1, -1)))
+            after = table.observe(row, np.zeros(1, np.int64)).reshape(1, -1)
+            (to,) = index.find(keys_of(np.zeros(1, np.int64), after, any_legal))
             told.setdefault((int(states.first[i]), action), []).append((-1 if over else int(to), float(reward)))
             if table.seats[0] < 0:
                 break
