@@ -51,24 +51,6 @@ def test_it_comes_near_the_best_return(kind):
     assert check_acting(learner.agent, WORLD) == []
 
 
-@pytest.mark.parametrize("kind", ["sac", "td3"])
-def test_resumed_it_goes_on_as_it_would_have(kind):
-    settings = {**OFF, "hidden": [16], "batch": 32, "warmup": 100}
-    torch.set_num_threads(1)
-    whole, first, second = (make_learner(kind, Task(WORLD, 3), settings) for _ in range(3))
-    for _ in whole.learn(Budget(1_500)):
-        pass
-    for progress in first.learn(Budget(1_500)):
-        if progress.step >= 500:
-            break
-    second.resume(first.snapshot())
-    for _ in second.learn(Budget(1_500)):
-        pass
-    one, other = whole.weights(), second.weights()
-    assert one.keys() == other.keys()
-    assert all(np.array_equal(one[name], other[name]) for name in one)
-
-
 def test_who_fits_where():
     pendulum, board = make_env("gymnasium:Pendulum-v1"), make_env("tic_tac_toe")
     assert unfit(find_kind("sac").about, pendulum) is None
