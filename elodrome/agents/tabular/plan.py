@@ -1,4 +1,4 @@
-"""What the planners share: a policy on the states of a solo world, its values, and the agent that acts by it."""
+"""What the planners share: a policy on the states of a world, its values, and the agent that acts by it."""
 
 from __future__ import annotations
 
