@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -365,3 +366,12 @@ def test_other_worlds_tell_nothing() -> None:
     for name in ("Blackjack-v1", "CartPole-v1", "Taxi-v4:fickle_passenger=true"):
         with pytest.raises(UserError, match="does not tell its transitions"):
             enumerate_world(make_env(f"gymnasium:{name}"))
+
+
+def test_an_old_version_is_one_error_that_names_the_new_one(elodrome: Any) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        code, out, err = elodrome("check", "env", "gymnasium:Taxi-v3")
+    assert (code, out, err.count("\n"), told) == (2, "", 1, [])
+    assert "gymnasium:Taxi-v3: " in err
+    assert "Taxi-v4" in err
