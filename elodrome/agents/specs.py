@@ -148,7 +148,8 @@ def unfit(about: About, world: World) -> str | None:
     """Why this kind cannot play ``world``, or None when it can."""
     least, most = about.players
     if not least <= world.players <= most:
-        return f"plays worlds of {least} to {most} seats, not {world.players}"
+        fit = f"{least} to {most} seats" if least < most else f"{least} seat{'s' * (least > 1)}"
+        return f"plays worlds of {fit}, not {world.players}"
     if world.continuous and "continuous" not in about.actions:
         return "chooses one of a few actions; here an action is an array of real numbers"
     if not world.continuous and "discrete" not in about.actions:

@@ -1,7 +1,8 @@
 """A world on its information states: who acts and what that seat sees, with all transitions and their probabilities.
 
-Action values belong to what the seat to act sees, not to the state behind it. What learns or solves on tables gets no
-more than a player would, and runs in compiled loops that ask nobody for rules.
+Action values belong to what the seat to act sees, not to the state behind it. What is legal is part of that: some
+worlds look the same where it differs (Leduc poker, by what is left to be raised). What learns or solves on tables gets
+no more than a player would, and runs in compiled loops that ask nobody for rules.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class InformationStates:
             engine.batch_observe(world.compiled, tables.rows(), live, tables.seats[live], seen)
         elif tables.seen is not None:
             seen[:] = tables.seen[live]
-        index = RowIndex(keys_of(tables.seats[live], seen))
+        index = RowIndex(keys_of(tables.seats[live], seen, tables.legal[live]))
         info = np.full(tables.size, -1, np.int64)
         info[live] = index.numbers
         _, first = np.unique(index.numbers, return_index=True)
@@ -122,6 +123,6 @@ class InformationStates:
         )
 
 
-def keys_of(seats: Words, observations: Floats) -> Words:
-    """Information states as rows of words [B, 1 + O]."""
-    return np.concatenate([np.asarray(seats, np.int64)[:, None], words_of(observations)], axis=1)
+def keys_of(seats: Words, observations: Floats, legal: Mask) -> Words:
+    """Information states as rows of words [B, 1 + O + A]: seats [B], observations [B, ...], legal masks [B, A]."""
+    return np.concatenate([np.asarray(seats, np.int64)[:, None], words_of(observations), legal > 0], axis=1)

@@ -5,6 +5,7 @@ of some seconds, it gets smaller ones here.
 """
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -20,11 +21,19 @@ import torch
 from safetensors.numpy import save_file
 
 from elodrome.agents.agent import Learner, Progress
-from elodrome.agents.parts.saved import CARD, CHECKPOINT, WEIGHTS, load_checkpoint, read_arrays, save_checkpoint
+from elodrome.agents.parts.saved import (
+    CARD,
+    CHECKPOINT,
+    WEIGHTS,
+    load_checkpoint,
+    read_arrays,
+    read_card,
+    save_checkpoint,
+)
 from elodrome.agents.registry import make_agent
-from elodrome.agents.specs import builtin, unfit
+from elodrome.agents.specs import builtin, make_config, unfit
 from elodrome.arena import training
-from elodrome.arena.training import read_curve, train
+from elodrome.arena.training import CURVES, read_curve, train
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
 from elodrome.errors import BrokenAgent, Diverged, UserError
@@ -165,6 +174,9 @@ def test_a_checkpoint_that_is_broken_is_refused_with_file_and_trouble(
         print(trouble, name, state[name].shape)  # shown where it is taken all the same
         with pytest.raises(BrokenAgent, match=r"^\S+checkpoint\.safetensors: [^\n]+$"):
             learned(kind, folder, **more)
+    save_checkpoint(folder, step, {**state, "more": np.zeros(1)})
+    with pytest.raises(BrokenAgent, match=r"^\S+checkpoint\.safetensors: [^\n]+ more is not known$"):
+        learned(kind, folder, **more)
 
 
 @every_learner
@@ -173,10 +185,9 @@ def test_mistakes_are_answered_in_one_line_with_what_would_be_right(kind: str, e
     fields = builtin()[kind].load().config_class.model_fields
     option = max(fields, key=len)
     number = next(name for name, field in fields.items() if field.annotation in (int, float))
-    least = next(name for name in LEARNERS if name == kind)
     good = ("--env", world.id, "--steps", "9", "--out", tmp_path / "run")
     for arguments, words in (
-        ((f"{least}_", *good), f"unknown agent '{kind}_'; did you mean '{kind}'"),
+        ((f"{kind}_", *good), f"unknown agent '{kind}_'; did you mean '{kind}'"),
         ((kind, *good, "--set", f"{option}x=1"), f"'{option}x'; did you mean '{option}'"),
         ((kind, *good, "--set", f"{number}=many"), f"{number}"),
         ((kind, *good, "--set", f"{number}=NaN"), f"{number}"),
@@ -192,6 +203,10 @@ def test_mistakes_are_answered_in_one_line_with_what_would_be_right(kind: str, e
         assert words in err
         assert err.count("\n") == 1, err
     assert not (tmp_path / "run").exists()
+    for name in (name for name, field in fields.items() if "float" in str(field.annotation)):
+        for value in (math.nan, math.inf, -math.inf):
+            with pytest.raises(UserError, match=f"{kind}: {name}={value}: "):
+                make_config(kind, builtin()[kind].load(), {name: value})
 
 
 def poison(learner: Any) -> None:
@@ -290,9 +305,13 @@ def test_killed_in_the_middle_and_resumed_it_ends_as_an_unbroken_run(
     assert forge.run(command, log, 2, events) == -9, log.read_text()
     first = load_checkpoint(out)[0]
     assert 0 < first < total
+    assert read_card(out).steps >= first  # no checkpoint without its agent
     assert make_agent(str(out), world_of(kind))
     assert forge.run([*command, "--resume"], log, 1, 401 - events) == -9, log.read_text()
     assert first <= load_checkpoint(out)[0] < total
+    assert read_card(out).steps >= load_checkpoint(out)[0]
     assert forge.run([*command, "--resume"], log) == 0, log.read_text()
     assert load_checkpoint(out)[0] == total
     assert (out / WEIGHTS).read_bytes() == (unbroken(kind) / WEIGHTS).read_bytes()
+    curves = [read_curve(folder / CURVES) for folder in (out, unbroken(kind))]
+    assert [{**line, "seconds": 0} for line in curves[0]] == [{**line, "seconds": 0} for line in curves[1]]

@@ -1,6 +1,8 @@
 """Saved agents that were tampered with, cut short, or meant for something else (FAULTS 29, 30)."""
 
+import errno
 import json
+import os
 import pickle
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from elodrome import make_agent, make_env
-from elodrome.agents.parts.saved import SavedAgent, load_checkpoint, read_card, save_checkpoint, world_slug
+from elodrome.agents.parts.saved import (
+    SavedAgent,
+    load_checkpoint,
+    read_card,
+    replace_file,
+    save_checkpoint,
+    world_slug,
+)
 from elodrome.arena.training import train
 from elodrome.errors import BrokenAgent, UserError
 
@@ -111,6 +120,26 @@ def test_a_pt_file_is_no_agent(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         make_agent(str(tmp_path / "agent.pt"), make_env("tic_tac_toe"))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, before = tmp_path / "checkpoint", []
+    replace_file(file, b"old")
+
+    def full(descriptor: int) -> None:
+        before.append(file.read_bytes())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match=r"cannot write \S+checkpoint: No space left"):
+            replace_file(file, b"new")
+    assert before == [b"old"]  # where a kill may come, too
+    assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir() if found.is_file()] == [
+        ("checkpoint", b"old")
+    ]
+    replace_file(file, b"new")
+    assert file.read_bytes() == b"new"
 
 
 def test_a_truncated_file_is_named(folder: Path) -> None:

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from elodrome import make_env
 from elodrome.agents.agent import Progress
 from elodrome.agents.parts.saved import WEIGHTS, load_checkpoint, read_arrays, read_card, save_checkpoint
+from elodrome.arena import training
 from elodrome.arena.match import play_match
 from elodrome.arena.training import CURVES, Stopped, read_curve, train
 from elodrome.cli import main
@@ -125,6 +126,40 @@ def test_a_loss_that_is_no_number_stops_with_step_and_reason(world, tmp_path: Pa
     with pytest.raises(Diverged, match="at step 400: loss is not a number"):
         train(spec, world, steps=1000, out=tmp_path / "run", tensorboard=False)
     assert all(math.isfinite(line["loss"]) for line in read_curve(tmp_path / "run" / CURVES))
+
+
+def test_what_fails_since_its_values_are_no_numbers_is_told_as_that(world, tmp_path: Path) -> None:
+    """The same error with sound values is told as it is."""
+    for value, error, words in (
+        ("float('nan')", Diverged, "at step 400: values is not a number any more; the checkpoint of step 200 stays"),
+        ("0.5", ZeroDivisionError, "no action"),
+    ):
+        folder = tmp_path / error.__name__
+        folder.mkdir()
+        spec = plugin(
+            folder,
+            "    def learn(self, budget):\n"
+            "        for progress in super().learn(budget):\n"
+            "            yield progress\n"
+            "            if progress.step == 400:\n"
+            f"                next(iter(self.table.values()))[:] = {value}\n"
+            "                raise ZeroDivisionError('no action')\n",
+        )
+        with pytest.raises(error, match=words):
+            train(spec, world, steps=1000, out=folder / "run", tensorboard=False, checkpoint=3600.0)
+
+
+def test_no_checkpoint_stands_without_its_agent(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a kill comes, the agent is as far as the checkpoint beside it."""
+    real, found = training.save_checkpoint, []
+
+    def look(folder: Path, step: int, snapshot: dict[str, object]) -> None:
+        found.append((read_card(folder).steps, step))
+        real(folder, step, snapshot)
+
+    monkeypatch.setattr(training, "save_checkpoint", look)
+    train(PLUGIN, world, steps=600, out=tmp_path / "run", tensorboard=False, checkpoint=0.0)
+    assert found[:3] == [(200, 200), (400, 400), (600, 600)]
 
 
 def test_a_curve_cut_short_by_a_kill_is_read_up_to_the_cut(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def softmax(theta: Reals, legal: Reals) -> Reals:
 
 
 def score(policy: Reals, s: int, a: int) -> Reals:
-    """``grad log pi(a|s)`` [S, A] with respect to the preferences of ``softmax`` (eq. 3.5)."""
+    """``grad log pi(a|s)`` [S, A] with respect to the preferences of ``softmax``: the score of lemma 3.3."""
     gradient = np.zeros_like(policy)
     gradient[s] = -policy[s]
     gradient[s, a] += 1.0

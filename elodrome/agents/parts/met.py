@@ -34,9 +34,9 @@ class Met:
     """What was met so far in a world: K rows, with room for more.
 
     observations float32 [K, O], seats int64 [K], legal uint8 [K, A], certain bool [K] (an episode that was cut off
-    does not tell what is legal in the state in which it was: all, until it is met alive). ``admit(row)`` is called for
-    each that is new, and again when its legal actions become certain. To the loops a state is a row's number + 1, and
-    0 the end.
+    does not tell what is legal in the state in which it was: all, until it is met alive; it counts as the first that
+    looks the same). ``admit(row)`` is called for each that is new, and again when its legal actions become certain. To
+    the loops a state is a row's number + 1, and 0 the end.
     """
 
     def __init__(self, world: World, admit: Callable[[int], None]) -> None:
@@ -146,25 +146,32 @@ class Met:
     def _place(self, seat: int, *, alive: bool) -> int:
         """The state of what this seat sees now; a new one where it is seen for the first time."""
         seen = self._table.observe(ROW, OF_SEAT_0 + seat).reshape(-1) + np.float32(0.0)  # -0.0 counts as 0.0
-        key = seat.to_bytes(4, "little") + seen.tobytes()
+        sight = seat.to_bytes(4, "little") + seen.tobytes()
+        legal = self._table.legal(ROW)[0] if alive else np.ones(self.world.actions, np.uint8)
+        key = sight + legal.tobytes() if alive else sight
         row = self._places.get(key)
-        new = row is None
         if row is None:
-            if self.known == self.most:
-                raise UserError(
-                    f"{self.world.id}: more than {self.most} different things were seen, too many for a table; "
-                    "let a network learn it, such as dqn or ppo"
-                )
-            row = self._places[key] = self.known
-            self.known += 1
-            self._arrays["observations"][row], self._arrays["seats"][row] = seen, seat
-            self._seat_of[row + 1] = seat
-            self._told[STOP] = self.full
-        if new or (alive and not self._arrays["certain"][row]):
-            self._arrays["legal"][row] = self._table.legal(ROW)[0] if alive else 1
-            self._arrays["certain"][row] = alive
+            row = self._places.get(sight)
+            if row is None or self._arrays["certain"][row]:
+                row = self._add(seat, seen)
+                self._places.setdefault(sight, row)
+            self._places[key] = row
+            self._arrays["legal"][row], self._arrays["certain"][row] = legal, alive
             self._admit(row)
         return row + 1
+
+    def _add(self, seat: int, seen: Floats) -> int:
+        """A new row."""
+        if self.known == self.most:
+            raise UserError(
+                f"{self.world.id}: more than {self.most} different things were seen, too many for a table; "
+                "let a network learn it, such as dqn or ppo"
+            )
+        row, self.known = self.known, self.known + 1
+        self._arrays["observations"][row], self._arrays["seats"][row] = seen, seat
+        self._seat_of[row + 1] = seat
+        self._told[STOP] = self.full
+        return row
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that resuming needs."""
@@ -183,8 +190,12 @@ class Met:
         for name, array in found.items():
             self._arrays[name][:count] = array
         self.resize(max(room, count))
-        seats, seen = self.seats.tolist(), self.observations
-        self._places = {seat.to_bytes(4, "little") + seen[row].tobytes(): row for row, seat in enumerate(seats)}
+        self._places = {}
+        for row, (seat, seen) in enumerate(zip(self.seats.tolist(), self.observations, strict=True)):
+            sight = seat.to_bytes(4, "little") + seen.tobytes()
+            self._places.setdefault(sight, row)
+            if self._arrays["certain"][row]:
+                self._places[sight + self.legal[row].tobytes()] = row
         self._seed, self._moves = expect(snapshot, "met/seed", (1,)).astype(np.uint64), moves.tolist()
         self._table.reset(ROW, self._seed)
         for move in self._moves:

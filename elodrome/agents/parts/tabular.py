@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,19 +32,27 @@ SOLO_DISCOUNT = 0.995  # the most, where a solo world has none of its own
 SLOTS = 64  # decisions of an episode that there is room for at first
 
 
+class Seen(NamedTuple):
+    """What the rows of a table stand for: seats int64 [I], what they see float32 [I, O], what is legal uint8 [I, A]."""
+
+    seats: Ints
+    observations: Floats
+    legal: Mask
+
+
 class GreedyTable(Agent):
     """Plays the greatest action value of what it sees, ties at random; what it never met, uniformly at random.
 
-    Arrays: q float64 [I, A], observations float32 [I, O], seats int64 [I].
+    Arrays: q float64 [I, A], and of each row what it stands for, ``Seen``.
     """
 
-    def __init__(self, world: World, config: Config, q: Reals, observations: Floats, seats: Ints):
+    def __init__(self, world: World, config: Config, q: Reals, seen: Seen):
         super().__init__(world, config)
         self.q = q
-        self._index = RowIndex(keys_of(seats, observations))
+        self._index = RowIndex(keys_of(*seen))
 
     def _best(self, positions: Positions) -> tuple[Mask, Reals]:
-        found = self._index.find(keys_of(positions.seats, positions.observations))
+        found = self._index.find(keys_of(positions.seats, positions.observations, positions.legal))
         q = np.where(found[:, None] >= 0, self.q[found], 0.0)
         q = np.where(positions.legal > 0, q, -np.inf)
         value = q.max(axis=1)
@@ -322,7 +330,9 @@ class TabularLearner(Learner):
 
     def seen(self) -> dict[str, npt.NDArray[Any]]:
         """What the rows of the table stand for."""
-        return {"observations": self.states.observations.copy(), "seats": self.states.seats.copy()}
+        count = len(self.states.seats)
+        arrays = Seen(self.states.seats, self.states.observations, self.states.legal[:count])
+        return {name: array.copy() for name, array in arrays._asdict().items()}
 
     @classmethod
     def values(cls, run: Run) -> Reals:
@@ -331,8 +341,8 @@ class TabularLearner(Learner):
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: dict[str, npt.NDArray[Any]]) -> Agent:
-        q, observations, seats = restored(world, weights, "q", (world.actions,))
-        return GreedyTable(world, config, q, observations, seats)
+        q, seen = restored(world, weights, "q", (world.actions,))
+        return GreedyTable(world, config, q, seen)
 
     def snapshot(self) -> dict[str, Any]:
         return {**self.run.snapshot(), **(self.states.snapshot() if isinstance(self.states, Met) else {})}
@@ -369,12 +379,13 @@ class TabularLearner(Learner):
 
 def restored(
     world: World, weights: dict[str, npt.NDArray[Any]], name: str, shape: tuple[int, ...]
-) -> tuple[Reals, Floats, Ints]:
-    """``weights[name]`` [I, *shape] with observations and seats. Raises BrokenAgent where they are none."""
+) -> tuple[Reals, Seen]:
+    """``weights[name]`` [I, *shape] and what its rows stand for. Raises BrokenAgent where they are none."""
     count = len(weights[name]) if name in weights else 0
     found = expect(weights, name, (count, *shape))
     observations = expect(weights, "observations", (count, world.observation_size))
     seats = expect(weights, "seats", (count,))
+    legal = expect(weights, "legal", (count, world.actions))
     if count == 0 or not np.isfinite(found).all():
         raise BrokenAgent(f"{name} is empty or not finite")
-    return found.astype(np.float64), observations.astype(np.float32), seats.astype(np.int64)
+    return found.astype(np.float64), Seen(seats.astype(np.int64), observations.astype(np.float32), legal)

@@ -119,7 +119,7 @@ class Reinforce(PolicyLearner):
             "episode": episode,
         }
         if self.visits:
-            state = self.visits.find(arrays["observation"])
+            state = self.visits.find(arrays["observation"], arrays["legal"])
             arrays |= {"state": state, "met": self.visits.met(self.everywhere(self.visits))[state]}
         batch = {name: self.tensor(array) for name, array in arrays.items()}
         with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elodrome.agents.agent import Ints
 from elodrome.agents.parts.exact import Decisions
-from elodrome.envs.game import Floats, Reals, World
+from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.envs.index import RowIndex
 from elodrome.envs.information import InformationStates, keys_of
 from elodrome.errors import UserError
@@ -36,11 +36,11 @@ class Visits:
             raise UserError(f"weights=state needs a world that shows its state; {world.id} looks the same in several")
         self.observations = states.observations.reshape(-1, *world.observation_shape)
         self.legal = states.legal
-        self._index = RowIndex(keys_of(states.seats, states.observations))
+        self._index = RowIndex(keys_of(states.seats, states.observations, states.legal))
 
-    def find(self, observations: Floats) -> Ints:
+    def find(self, observations: Floats, legal: Mask) -> Ints:
         """The states [N] that look like this."""
-        return self._index.find(keys_of(np.zeros(len(observations), np.int64), observations))
+        return self._index.find(keys_of(np.zeros(len(observations), np.int64), observations, legal))
 
     def met(self, policy: Reals) -> Reals:
         """How often an episode comes to each state [I], in expectation: what a policy's own episodes are drawn from."""

@@ -1,4 +1,4 @@
-"""Dynamic programming on the tables of a solo world (notes 2.3, algorithms 1 to 3).
+"""Dynamic programming on the tables of a solo world (notes 2.3, algorithms 1 to 3), and evaluation in games.
 
 S states, A actions. Sweeps go through the states in place, as in the book; an ended episode is worth 0. Without
 discount the sweeps converge where the episode is sure to end, for value iteration where it is worth ending it. What is
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.ops.td import td_target
+from elodrome.agents.ops.td import own_discounts, td_target
 from elodrome.envs.engine import MASKS, REAL_ROWS
 from elodrome.envs.enumeration import Tables
 from elodrome.envs.game import Mask, Reals, compiled
@@ -136,6 +136,24 @@ def policy_evaluation(tables: Tables, policy: Reals, discount: float, theta: flo
         if delta < theta * (1.0 + np.abs(value).max()):
             return value
     raise _diverges(tables, discount, "under this policy the episode need not end")
+
+
+def joint_evaluation(tables: Tables, policy: Reals, discount: float) -> Reals:
+    """V [S, P] of every seat in a game in which all play by a policy [S, A], each one's return discounted by its own
+    decisions (``own_discount``): algorithm 1 with as many sweeps as the limit of steps, a rule of games, leaves plies.
+    """
+    game = tables.game
+    pair = np.repeat(np.arange(tables.legal.size), np.diff(tables.offsets))
+    state, weight = pair // game.actions, policy.ravel()[pair] * tables.probability
+    fades = own_discounts(discount, tables.seats[tables.next_state], game.players)
+    value = np.zeros((tables.size, game.players))
+    for _ in range(game.max_steps):
+        ahead = weight[:, None] * (tables.reward + fades * value[tables.next_state])
+        new: Reals = np.stack([np.bincount(state, column, tables.size) for column in ahead.T], axis=1)
+        if np.array_equal(new, value):
+            break
+        value = new
+    return value
 
 
 def policy_iteration(tables: Tables, discount: float, epsilon: float = 0.0) -> tuple[Reals, Reals, int]:

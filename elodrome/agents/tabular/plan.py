@@ -1,4 +1,4 @@
-"""What the planners share: a policy on the states of a solo world, its values, and the agent that acts by it."""
+"""What the planners share: a policy on the states of a world, its values, and the agent that acts by it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Plan(Agent):
         given: float | None = getattr(self.config, "discount", None)
         self.policy, self.value = self.plan(world.discount if given is None else given)
         self._by_state = RowIndex(self.states.tables.states)
-        self._by_sight = RowIndex(keys_of(self.states.seats, self.states.observations))
+        self._by_sight = RowIndex(keys_of(self.states.seats, self.states.observations, self.states.legal))
 
     @abstractmethod
     def plan(self, discount: float) -> tuple[Reals, Reals]:
@@ -45,7 +45,7 @@ class Plan(Agent):
         if positions.states is not None:
             found = self._by_state.find(positions.states)
         else:
-            number = self._by_sight.find(keys_of(positions.seats, positions.observations))
+            number = self._by_sight.find(keys_of(positions.seats, positions.observations, positions.legal))
             found = np.where(number >= 0, self.states.first[number], -1)
         if (found < 0).any():
             raise UserError(f"{type(self).__name__}: no play of {self.world.id} leads to the state it was shown")

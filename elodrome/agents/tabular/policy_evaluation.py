@@ -1,10 +1,14 @@
-"""Policy evaluation (notes 2.3.1, algorithm 1): what a given policy is worth, exactly. It acts by that policy."""
+"""Policy evaluation (notes 2.3.1, algorithm 1): what a given policy is worth, exactly. It acts by that policy.
+
+In games of several seats all seats play by it, and a state is worth what it is to the seat that acts.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field
 
-from elodrome.agents.tabular.dynamic_programming import policy_evaluation
+from elodrome.agents.tabular.dynamic_programming import joint_evaluation, policy_evaluation
 from elodrome.agents.tabular.plan import Plan, PlanConfig
 from elodrome.agents.tabular.prediction import policy_of
 from elodrome.envs.game import Reals
@@ -13,7 +17,6 @@ ABOUT = {
     "cls": "PolicyEvaluation",
     "chapter": "2",
     "summary": "dynamic programming: what a given policy is worth, exactly; acts by that policy",
-    "players": (1, 1),
     "needs": ("perfect", "enumerable"),
 }
 
@@ -38,4 +41,7 @@ class PolicyEvaluation(Plan):
         told = policy_of(self.config.policy, self.config.epsilon, self.world)
         policy = told(states.observations, states.legal, states.seats, states.rows())[states.info]
         policy[tables.seats < 0] = 0.0
-        return policy[None], policy_evaluation(tables, policy, discount)[None]
+        if self.world.players == 1:
+            return policy[None], policy_evaluation(tables, policy, discount)[None]
+        value = joint_evaluation(tables, policy, discount)
+        return policy[None], value[np.arange(len(value)), np.maximum(tables.seats, 0)][None]

@@ -16,7 +16,7 @@ from pydantic import Field
 from elodrome.agents.agent import Agent, Config, Evaluation, Ints, Positions
 from elodrome.agents.parts.met import Met
 from elodrome.agents.parts.saved import expect
-from elodrome.agents.parts.tabular import Details, Policy, RateConfig, Run, TabularLearner, restored
+from elodrome.agents.parts.tabular import Details, Policy, RateConfig, Run, Seen, TabularLearner, restored
 from elodrome.agents.registry import make_agent
 from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.envs.index import RowIndex
@@ -68,15 +68,13 @@ def policy_of(spec: str, epsilon: float, world: World) -> Policy:
 class FixedPolicy(Agent):
     """Acts by a policy that was given; what it never met, uniformly at random, worth 0.
 
-    Arrays: policy float64 [I, A], value float64 [I], observations float32 [I, O], seats int64 [I].
+    Arrays: policy float64 [I, A], value float64 [I], and of each row what it stands for.
     """
 
-    def __init__(
-        self, world: World, config: Config, policy: Reals, value: Reals, observations: Floats, seats: Ints
-    ) -> None:
+    def __init__(self, world: World, config: Config, policy: Reals, value: Reals, seen: Seen) -> None:
         super().__init__(world, config)
         self.policy, self.value = policy, value
-        self._index = RowIndex(keys_of(seats, observations))
+        self._index = RowIndex(keys_of(*seen))
 
     def act(self, positions: Positions) -> Ints:
         sums = np.cumsum(self.evaluate(positions).policy, axis=1)
@@ -85,7 +83,7 @@ class FixedPolicy(Agent):
         return actions
 
     def evaluate(self, positions: Positions) -> Evaluation:
-        found = self._index.find(keys_of(positions.seats, positions.observations))
+        found = self._index.find(keys_of(positions.seats, positions.observations, positions.legal))
         policy = np.where(found[:, None] >= 0, self.policy[found], 1.0) * (positions.legal > 0)
         return Evaluation(policy / policy.sum(axis=1, keepdims=True), np.where(found >= 0, self.value[found], 0.0))
 
@@ -119,11 +117,11 @@ class Prediction(TabularLearner):
 
     @classmethod
     def restore(cls, world: World, config: Any, weights: dict[str, npt.NDArray[Any]]) -> Agent:
-        policy, observations, seats = restored(world, weights, "policy", (world.actions,))
+        policy, seen = restored(world, weights, "policy", (world.actions,))
         if (policy < -1e-9).any() or (policy.sum(axis=1) <= 0).any():
             raise BrokenAgent("policy holds rows that are no probabilities")
         value = expect(weights, "value", (len(policy),)).astype(np.float64)
-        return FixedPolicy(world, config, np.maximum(policy, 0.0), value, observations, seats)
+        return FixedPolicy(world, config, np.maximum(policy, 0.0), value, seen)
 
 
 def value_errors(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,7 +76,9 @@ def from_name(rest: str, **options: Any) -> World:
 
 def _make(name: str, options: Mapping[str, Any]) -> Env:
     try:
-        return gymnasium.make(name, **options)
+        with warnings.catch_warnings():  # of newer versions: what is too old to run raises, and names them
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return gymnasium.make(name, **options)
     except gymnasium.error.UnregisteredEnv:
         raise unknown("Gymnasium environment", name, gymnasium.registry) from None
     except gymnasium.error.DependencyNotInstalled as error:

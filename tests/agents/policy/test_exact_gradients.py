@@ -196,7 +196,7 @@ def best_baseline(made: Setting) -> Reals:
 
 
 def test_reinforce_is_without_bias_and_baselines_lower_its_variance(standing_trpo: list[Any]) -> None:
-    """Theorem 3.2 and lemma 3.4; whatever the baseline, as long as it knows nothing of the action (3.26)."""
+    """Theorems 3.2 and 3.4; whatever the baseline, as long as it knows nothing of the action (3.26)."""
     variance = {}
     for baseline, wrong in (("none", 0), ("constant", 0), ("value", 0), ("value", 5), ("optimal", 0)):
         made = setting(standing_trpo, "reinforce", baseline=baseline, wrong=wrong)

@@ -42,31 +42,14 @@ def test_it_comes_near_the_best_return(kind):
     settings, steps = LEARNERS[kind]
     torch.set_num_threads(1)
     learner = make_learner(kind, Task(WORLD, 1), settings)
-    for _ in learner.learn(Budget(steps)):
-        pass
+    reports = list(learner.learn(Budget(steps)))
+    if kind == "sac":  # the temperature brings the entropy to where it is wanted, from 0.3 at first
+        assert reports[-1].metrics["entropy"] == pytest.approx(learner.config.entropy, abs=0.3)
     got, best = returns_of(learner.agent)
     assert (got <= best + 1e-5).all()  # nothing is above the exact solution
     idle = STEPS * best / best_weight()  # u = 0 throughout: -x^2 at each step
     assert (best.mean() - got.mean()) < 0.05 * (best.mean() - idle.mean())
     assert check_acting(learner.agent, WORLD) == []
-
-
-@pytest.mark.parametrize("kind", ["sac", "td3"])
-def test_resumed_it_goes_on_as_it_would_have(kind):
-    settings = {**OFF, "hidden": [16], "batch": 32, "warmup": 100}
-    torch.set_num_threads(1)
-    whole, first, second = (make_learner(kind, Task(WORLD, 3), settings) for _ in range(3))
-    for _ in whole.learn(Budget(1_500)):
-        pass
-    for progress in first.learn(Budget(1_500)):
-        if progress.step >= 500:
-            break
-    second.resume(first.snapshot())
-    for _ in second.learn(Budget(1_500)):
-        pass
-    one, other = whole.weights(), second.weights()
-    assert one.keys() == other.keys()
-    assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def test_who_fits_where():

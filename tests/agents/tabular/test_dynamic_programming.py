@@ -1,5 +1,7 @@
 """Dynamic programming against linear solves, the numbers of Sutton & Barto, and exact figures of cliff walking."""
 
+from dataclasses import replace
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -12,6 +14,7 @@ from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.agents.tabular.value_iteration import ValueIteration
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Reals
+from elodrome.envs.index import RowIndex
 from elodrome.envs.registry import make_env
 from elodrome.errors import UserError
 
@@ -144,6 +147,55 @@ def test_the_agent_walks_along_the_cliff() -> None:
 )
 def test_conformance(spec: str, world: str) -> None:
     assert check_agent(spec, make_env(world)) == []
+
+
+def test_games_are_evaluated_for_every_seat() -> None:
+    """Random play at tic-tac-toe: the first wins 737 games of 1260, the second 363. With a discount, by recursion."""
+    world = make_env("tic_tac_toe")
+    tables = enumerate_world(world)
+    policy = dp.uniform_policy(tables)
+    value = dp.joint_evaluation(tables, policy, 1.0)
+    assert value[tables.starts[0]] == pytest.approx([374 / 1260, -374 / 1260], abs=1e-12)
+    found = dp.joint_evaluation(tables, policy, 0.5)
+
+    @cache
+    def worth(s: int, seat: int) -> float:
+        total = 0.0
+        for a in np.flatnonzero(tables.legal[s]):
+            edge = tables.offsets[s * 9 + a]
+            to = int(tables.next_state[edge])
+            fade = 0.5 if tables.seats[to] == seat else 1.0
+            total += policy[s, a] * (tables.reward[edge, seat] + fade * worth(to, seat))
+        return total
+
+    wanted = [[worth(s, seat) for seat in range(2)] for s in range(tables.size)]
+    assert found == pytest.approx(np.array(wanted), abs=1e-12)
+    told: Any = make_agent("policy_evaluation", world)
+    positions = sample_positions(world, 50, 0)
+    assert told.evaluate(positions).value == pytest.approx(
+        [value[RowIndex(tables.states).find(row[None])[0], seat]
+         for row, seat in zip(positions.states, positions.seats, strict=True)]
+    )  # fmt: skip
+    perfect: Any = make_agent("policy_evaluation:policy=minimax", world)
+    assert perfect.value[0][tables.starts[0]] == 0.0
+    assert check_agent("policy_evaluation:policy=minimax,epsilon=0.2", world) == []
+
+
+def test_with_one_seat_it_is_policy_evaluation(slippery: Tables) -> None:
+    policy = dp.uniform_policy(slippery)
+    many = replace(slippery, game=replace(slippery.game, max_steps=1000))
+    one = dp.joint_evaluation(many, policy, 0.8)[:, 0]
+    assert one == pytest.approx(dp.policy_evaluation(slippery, policy, 0.8), abs=1e-9)
+
+
+def test_in_games_the_limit_of_steps_is_a_rule(slippery: Tables) -> None:
+    policy = dp.uniform_policy(slippery)
+    transition, reward = slippery.dense()
+    value = np.zeros(slippery.size)
+    for _ in range(5):
+        value = (policy * (reward + 0.8 * transition @ value)).sum(axis=1)
+    short = replace(slippery, game=replace(slippery.game, max_steps=5))
+    assert dp.joint_evaluation(short, policy, 0.8)[:, 0] == pytest.approx(value, abs=1e-12)
 
 
 def test_a_policy_is_evaluated_and_acted_by() -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from elodrome.agents.agent import Budget, Task
-from elodrome.agents.check import check_agent
+from elodrome.agents.check import check_agent, sample_positions
 from elodrome.agents.parts import met
 from elodrome.agents.parts.met import Met
-from elodrome.agents.parts.tabular import TabularLearner
+from elodrome.agents.parts.tabular import Seen, TabularLearner
 from elodrome.agents.registry import make_learner
 from elodrome.agents.specs import builtin, unfit
-from elodrome.envs.game import Game, World
+from elodrome.envs.game import Game, World, rule
 from elodrome.envs.index import RowIndex
 from elodrome.envs.information import keys_of
 from elodrome.envs.registry import make_env
@@ -63,11 +63,10 @@ def test_the_same_is_learned_with_tables_and_without(kind: str, name: str, tells
         list(learner.learn(Budget(6000)))
     by_tables, by_rows = (learner.weights() for learner in learners)
     assert isinstance(learners[1].states, Met)
-    found = RowIndex(keys_of(by_tables["seats"], by_tables["observations"])).find(
-        keys_of(by_rows["seats"], by_rows["observations"])
-    )
+    seen = [keys_of(w["seats"], w["observations"], np.zeros_like(w["legal"])) for w in (by_tables, by_rows)]
+    found = RowIndex(seen[0]).find(seen[1])
     assert (found >= 0).all()
-    for name in by_rows.keys() - {"observations", "seats"}:
+    for name in by_rows.keys() - {"observations", "seats", "legal"}:
         assert np.array_equal(by_rows[name], by_tables[name][found]), name
     never = np.setdiff1d(np.arange(len(by_tables["seats"])), found)
     if "q" in by_rows and kind != "double_q_learning":
@@ -77,9 +76,75 @@ def test_the_same_is_learned_with_tables_and_without(kind: str, name: str, tells
 @pytest.mark.parametrize(
     "kind", ["q_learning", "sarsa_lambda", "double_q_learning", "n_step_sarsa", "monte_carlo_control", "td"]
 )
-@pytest.mark.parametrize("name", ["gymnasium:Blackjack-v1", "open_spiel:kuhn_poker", "pettingzoo:classic/tictactoe_v3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gymnasium:Blackjack-v1", "open_spiel:kuhn_poker", "open_spiel:leduc_poker"),
+        "pettingzoo:classic/tictactoe_v3",
+    ],
+)
 def test_conformance(kind: str, name: str) -> None:
     assert check_agent(kind, make_env(name)) == []
+
+
+@rule.reset
+def alike_reset(state: Any, chance: int) -> None:
+    state[0] = chance
+
+
+@rule.player
+def alike_player(state: Any) -> int:
+    return -1 if state[0] == 4 else 0
+
+
+@rule.legal
+def alike_legal(state: Any, mask: Any) -> None:
+    for a in range(3):
+        mask[a] = state[0] < 4 and state[0] % 3 != a
+
+
+@rule.step
+def alike_step(state: Any, action: int, chance: int, rewards: Any) -> None:
+    rewards[0] = 10.0 * state[0] + action
+    state[0] = 4
+
+
+@rule.observe
+def alike_observe(state: Any, seat: int, out: Any) -> None:
+    out[0] = 1.0
+
+
+@rule.chance
+def alike_chance(state: Any, action: int, probs: Any) -> int:
+    for k in range(3):
+        probs[k] = 1.0 / 3.0
+    return 3 if action < 0 else 1
+
+
+ALIKE = Game(
+    id="alike", players=1, actions=3, observation_shape=(1,), max_steps=2, state_words=1, outcomes=3,
+    reset=alike_reset, player=alike_player, legal=alike_legal, step=alike_step, observe=alike_observe,
+    chance=alike_chance, information="imperfect", return_range=(0.0, 30.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_what_looks_the_same_is_not_where_other_actions_are_legal(tells: bool) -> None:
+    """Three starts that look alike; in the k-th all but action k is legal, and a pays 10 k + a."""
+    world: World = ALIKE
+    if not tells:
+        world = Closed(
+            id="closed", players=1, actions=3, observation_shape=(1,), max_steps=2, information="imperfect",
+            inner=ALIKE,
+        )  # fmt: skip
+    learner: Any = make_learner("q_learning", Task(world, 1), {"alpha": 1.0, "epsilon": 1.0})
+    list(learner.learn(Budget(300)))
+    weights = learner.weights()
+    learned = {tuple(legal): tuple(q) for legal, q in zip(weights["legal"], weights["q"], strict=True)}
+    assert learned == {(0, 1, 1): (0, 1, 2), (1, 0, 1): (10, 0, 12), (1, 1, 0): (20, 21, 0)}
+    positions = sample_positions(world, 50, 0)
+    assert learner.agent.act(positions).tolist() == [2 - (not legal[2]) for legal in positions.legal]
+    assert check_agent("q_learning", world) == []
 
 
 def test_rows_grow_beyond_their_room() -> None:
@@ -88,7 +153,7 @@ def test_rows_grow_beyond_their_room() -> None:
     assert len(learner.states.seats) > 512
     assert len(learner.run.q) >= len(learner.states.seats)
     assert len(learner.weights()["q"]) == len(learner.states.seats)
-    keys = keys_of(learner.states.seats, learner.states.observations)
+    keys = keys_of(*(learner.weights()[name] for name in Seen._fields))
     assert len(np.unique(keys, axis=0)) == len(keys)
 
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -330,20 +331,21 @@ def test_toy_worlds_tell_their_transitions(name: str) -> None:
     tables = states.tables
     assert (states.seats == 0).all()
     assert tables.start_probability.sum() == pytest.approx(1.0)
-    index = RowIndex(keys_of(states.seats, states.observations))
-    table, rng = world.table(1), np.random.default_rng(0)
+    index = RowIndex(keys_of(states.seats, states.observations, 0 * states.legal))
+    table, rng, any_legal = world.table(1), np.random.default_rng(0), np.zeros((1, world.actions), np.uint8)
     row = np.zeros(1, np.int64)
     told: dict[tuple[int, int], list[tuple[int, float]]] = {}
     for game in range(60):
         table.reset(row, np.array([game], np.uint64))
         for _ in range(100):
-            (i,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row).reshape(1, -1)))
+            (i,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row).reshape(1, -1), any_legal))
             assert i >= 0
             assert np.array_equal(table.legal(row)[0], states.legal[i])
             action = int(rng.choice(np.flatnonzero(states.legal[i])))
             reward = table.step(row, np.array([action]))[0, 0]
             over = table.seats[0] < 0 and not table.truncated[0]
-            (to,) = index.find(keys_of(np.zeros(1, np.int64), table.observe(row, np.zeros(1, np.int64)).reshape(1, -1)))
+            after = table.observe(row, np.zeros(1, np.int64)).reshape(1, -1)
+            (to,) = index.find(keys_of(np.zeros(1, np.int64), after, any_legal))
             told.setdefault((int(states.first[i]), action), []).append((-1 if over else int(to), float(reward)))
             if table.seats[0] < 0:
                 break
@@ -364,3 +366,12 @@ def test_other_worlds_tell_nothing() -> None:
     for name in ("Blackjack-v1", "CartPole-v1", "Taxi-v4:fickle_passenger=true"):
         with pytest.raises(UserError, match="does not tell its transitions"):
             enumerate_world(make_env(f"gymnasium:{name}"))
+
+
+def test_an_old_version_is_one_error_that_names_the_new_one(elodrome: Any) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        code, out, err = elodrome("check", "env", "gymnasium:Taxi-v3")
+    assert (code, out, err.count("\n"), told) == (2, "", 1, [])
+    assert "gymnasium:Taxi-v3: " in err
+    assert "Taxi-v4" in err
