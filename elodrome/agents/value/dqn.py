@@ -61,7 +61,7 @@ class DQN(KeptLearner):
         c = self.config
         net: QNet = seeded(derive(task.seed, "net"), make_net, self.world, c)
         self.net = net.to(task.device)
-        self.target = copy.deepcopy(self.net).requires_grad_(False)
+        self.target = copy.deepcopy(self.net).requires_grad_(False).eval()  # without noise: a maximum of it is above 0
         self.optimiser = adam(self.net, c.rate)
         fields = transition_fields(self.world, in_bytes=c.in_bytes)
         self.replay = Replay(self.world, fields, c.capacity, c.priority)
@@ -80,7 +80,7 @@ class DQN(KeptLearner):
                 if not c.noisy:
                     self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
                 self.beta = linear_schedule(c.beta, 1.0, budget.steps, self.steps)
-                self.net.renew(self.rng)
+                self.net.renew(self.rng, c.envs)  # for each game its own, lest games that are alike stay alike
                 observation = env.observation
                 action = self._explore(self.net, observation, env.legal, self.rng.random((2, c.envs)))
                 env.step(action)
@@ -126,7 +126,6 @@ class DQN(KeptLearner):
                 self.target.load_state_dict(self.net.state_dict())
         batch["reward"] = batch["reward"] / self.scale
         self.net.renew(self.rng)
-        self.target.renew(self.rng)
         if c.atoms > 1:
             losses, priorities, q = categorical_loss(self.net, self.target, batch, c.double)
         else:
