@@ -39,8 +39,17 @@ ABOUT = {
         "per_dqn": {"priority": 0.6},
         "n_step_dqn": {"n_step": 3},
         "c51": {"atoms": 51},
-        "noisy_dqn": {"noisy": 0.5},
-        "rainbow": {"double": True, "dueling": True, "priority": 0.6, "n_step": 3, "atoms": 51, "noisy": 0.5},
+        "noisy_dqn": {"noisy": 0.5, "epsilon": 0.0, "epsilon_end": 0.0},
+        "rainbow": {
+            "double": True,
+            "dueling": True,
+            "priority": 0.6,
+            "n_step": 3,
+            "atoms": 51,
+            "noisy": 0.5,
+            "epsilon": 0.0,
+            "epsilon_end": 0.0,
+        },
     },
 }
 
@@ -68,7 +77,7 @@ class DQN(KeptLearner):
         self.discount = discount_of(self.world, c.discount)
         self.pending = NStep(c.n_step, self.discount, fields)
         self.rng = generator(task.seed, "dqn")
-        self.epsilon, self.beta, self.scale = 0.0 if c.noisy else c.epsilon, c.beta, 1.0
+        self.epsilon, self.beta, self.scale = c.epsilon, c.beta, 1.0
         self.steps = self.updates = 0
         self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play, self.net))
 
@@ -77,8 +86,7 @@ class DQN(KeptLearner):
         while self.steps < budget.steps:
             episodes, losses = [np.zeros((2, 0))], []
             for _ in range(REPORT_EVERY):
-                if not c.noisy:
-                    self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
+                self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
                 self.beta = linear_schedule(c.beta, 1.0, budget.steps, self.steps)
                 self.net.renew(self.rng, c.envs)  # for each game its own, lest games that are alike stay alike
                 observation = env.observation
