@@ -63,7 +63,14 @@ LONG = 100  # decisions that an episode may take
 ALONE: dict[str, dict[str, Any]] = {
     "ppo": {"rate": 1e-3, "entropy": 0.3},
     "trpo": {"envs": 8, "horizon": 128, "delta": 0.03, "entropy": 0.1},
-    "reinforce": {"episodes": 1, "rate": 3e-3, "value_epochs": 8, "discount": 0.95, "entropy": 0.5},
+    "reinforce": {
+        "episodes": 1,
+        "decisions": 256,
+        "rate": 3e-3,
+        "value_epochs": 8,
+        "discount": 0.95,
+        "entropy": 0.5,
+    },
     "dqn": {"exploration": 0.7, "target_every": 50},
     "noisy_dqn": {"epsilon": 0.5, "epsilon_end": 0.02},
     "rainbow": {"epsilon": 1.0, "epsilon_end": 0.05},
