@@ -19,9 +19,10 @@ CARTPOLE = "gymnasium:CartPole-v1"
     ("table", "kind"), [(table, kind) for table in (CONTROL, ALONE, BOARDS, REAL) for kind in table]
 )
 def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(table, kind):
-    cls = builtin()[kind].load()
+    cls, settings = builtin()[kind].load(), builtin()[kind].settings
     assert issubclass(cls, Learner)
-    own, usual = cls.config_class().model_dump(), cls.config_class(**table[kind]).model_dump()
+    own = cls.config_class(**settings).model_dump()
+    usual = cls.config_class(**{**settings, **table[kind]}).model_dump()
     assert {name for name in own if own[name] != usual[name]} == set(table[kind])
 
 
@@ -38,7 +39,11 @@ def test_they_hold_where_nothing_is_said_and_only_there():
     assert defaults_for("random", world) == {}
     assert defaults_for("reinforce", make_env("connect_four")) == BOARDS["reinforce"]
     assert make_learner("off_policy_pg", Task(make_env("tic_tac_toe")), {}).config.rate == BOARDS["reinforce"]["rate"]
-    assert defaults_for("reinforce", make_env("cliff_walking")) == {}
+    assert defaults_for("reinforce", make_env("cliff_walking")) == ALONE["reinforce"]
+    assert make_learner("off_policy_pg", Task(make_env("cliff_walking")), {}).config.passes == 4
+    for world, epsilon in (("cliff_walking", 1.0), ("doors", 0.0), ("tic_tac_toe", 0.0), (CARTPOLE, 0.0)):
+        own = make_learner("rainbow", Task(make_env(world)), {}).config
+        assert (own.epsilon, own.epsilon_end > 0) == (epsilon, epsilon > 0)
     noisy = make_learner("noisy_dqn", Task(make_env("tic_tac_toe")), {}).config.noisy
     assert noisy == BOARDS["noisy_dqn"]["noisy"] != builtin()["noisy_dqn"].settings["noisy"]
     assert make_learner("noisy_dqn:noisy=0.3", Task(make_env("tic_tac_toe")), {}).config.noisy == 0.3
@@ -62,9 +67,9 @@ def test_a_pole_is_balanced_by_an_agent_that_was_told_nothing(kind):
     assert total.mean() >= 475  # of 500; chance brings 22
 
 
-@pytest.mark.parametrize("kind", ["ppo", "dqn"])
+@pytest.mark.parametrize("kind", ["ppo", "dqn", "noisy_dqn", "trpo", "reinforce"])
 def test_the_cliff_is_walked_by_an_agent_that_was_told_nothing(kind):
-    """With their own settings both stand still for good with seed 0, which costs 1000."""
+    """With their own settings all stand still for good with seed 0, which costs 1000."""
     world = make_env("cliff_walking")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

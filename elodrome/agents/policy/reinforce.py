@@ -43,14 +43,16 @@ ABOUT = {
 
 
 class ReinforceConfig(PolicyConfig):
-    """episodes: whole episodes per update. baseline: what is subtracted from G_t: nothing; a constant, the mean return
-    of the other episodes; V(s) (3.33), fitted by ``value_epochs`` gradient steps per batch; or the b(s) of least
-    variance (3.34), fitted likewise. standardise: divide advantages by their standard deviation (a bias that vanishes
-    with the batch). passes: gradient steps on the same episodes; weights: of importance, from the second on: of the
-    decision (3.66), of its whole episode (3.64), or of its state and all decisions from it on (3.67): then the gradient
-    is that of the discounted J itself. The rest as ``PolicyConfig`` says."""
+    """episodes: whole episodes per update; decisions: as many more rounds of them until they have so many.
+    baseline: what is subtracted from G_t: nothing; a constant, the mean return of the other episodes; V(s) (3.33),
+    fitted by ``value_epochs`` gradient steps per batch; or the b(s) of least variance (3.34), fitted likewise.
+    standardise: divide advantages by their standard deviation (a bias that vanishes with the batch). passes:
+    gradient steps on the same episodes; weights: of importance, from the second on: of the decision (3.66), of its
+    whole episode (3.64), or of its state and all decisions from it on (3.67): then the gradient is that of the
+    discounted J itself. The rest as ``PolicyConfig`` says."""
 
     episodes: int = Field(64, ge=1)
+    decisions: int = Field(1, ge=1)
     baseline: Literal["none", "constant", "value", "optimal"] = "value"
     value_epochs: int = Field(4, ge=1)
     standardise: bool = True
@@ -70,6 +72,7 @@ class Reinforce(PolicyLearner):
         super().__init__(task, config)
         self.env = self.seats(self.config.episodes, restart=False)
         self.actor, self.critic = adam(self.net.actor, self.config.rate), adam(self.net.critic, self.config.rate)
+        self.played = self.config.episodes  # episodes of a batch
         self.visits = Visits(self.world, self.discount) if self.config.weights == "state" else None
 
     @property
@@ -83,7 +86,13 @@ class Reinforce(PolicyLearner):
             if c.anneal:
                 annealed(self.actor, c.rate, self.steps, budget.steps)
             rollout = collect(self.env, self.sample, self.rng)
-            batch = self.batch(rollout)
+            batch, self.played = self.batch(rollout), c.episodes
+            while len(batch["action"]) < c.decisions:
+                rollout = collect(self.env, self.sample, self.rng)
+                more = self.batch(rollout)
+                more["episode"] += self.played
+                batch = {name: torch.cat([tensor, more[name]]) for name, tensor in batch.items()}
+                self.played += c.episodes
             for _ in range(c.passes):
                 policy_loss, entropy = self.policy_loss(batch)
                 descend(self.actor, policy_loss - c.entropy * entropy, c.max_norm)
@@ -142,7 +151,7 @@ class Reinforce(PolicyLearner):
         policy = self.net.policy(batch["observation"], batch["legal"])
         log_prob = policy.log_prob(batch["action"])
         weight = self._importance(log_prob.detach() - batch["log_prob"], batch)
-        length = len(advantage) / self.config.episodes
+        length = len(advantage) / self.played
         loss = pg.policy_gradient_loss(log_prob, weight * advantage)
         return loss * length, policy.entropy().mean() * length
 
@@ -153,7 +162,7 @@ class Reinforce(PolicyLearner):
             return torch.ones_like(log_ratio)
         if self.config.weights == "decision":
             return log_ratio.exp()
-        whole = torch.zeros(self.config.episodes, device=log_ratio.device).index_add(0, batch["episode"], log_ratio)
+        whole = torch.zeros(self.played, device=log_ratio.device).index_add(0, batch["episode"], log_ratio)
         if not self.visits:
             return whole[batch["episode"]].exp()
         wanted = self.tensor(self.visits.wanted(self.everywhere(self.visits)))

@@ -20,7 +20,7 @@ class DQNConfig(DeepConfig):
     prioritised replay, 0 is uniform; beta: of its importance weights at first, 1 at the end of the budget. n_step:
     rewards in a target, of what was done, exploration included. atoms: of the distribution of returns (C51), 1 learns
     its mean alone; they reach from v_min to v_max, in the world's own units, or (None) as far as rewards like those of
-    the warm-up and the world's range allow. noisy: noise in the last layers at first, instead of epsilon; 0 is none."""
+    the warm-up and the world's range allow. noisy: noise in the last layers at first, beside epsilon; 0 is none."""
 
     double: bool = False
     dueling: bool = False

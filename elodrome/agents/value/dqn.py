@@ -39,8 +39,17 @@ ABOUT = {
         "per_dqn": {"priority": 0.6},
         "n_step_dqn": {"n_step": 3},
         "c51": {"atoms": 51},
-        "noisy_dqn": {"noisy": 0.5},
-        "rainbow": {"double": True, "dueling": True, "priority": 0.6, "n_step": 3, "atoms": 51, "noisy": 0.5},
+        "noisy_dqn": {"noisy": 0.5, "epsilon": 0.0, "epsilon_end": 0.0},
+        "rainbow": {
+            "double": True,
+            "dueling": True,
+            "priority": 0.6,
+            "n_step": 3,
+            "atoms": 51,
+            "noisy": 0.5,
+            "epsilon": 0.0,
+            "epsilon_end": 0.0,
+        },
     },
 }
 
@@ -61,14 +70,14 @@ class DQN(KeptLearner):
         c = self.config
         net: QNet = seeded(derive(task.seed, "net"), make_net, self.world, c)
         self.net = net.to(task.device)
-        self.target = copy.deepcopy(self.net).requires_grad_(False)
+        self.target = copy.deepcopy(self.net).requires_grad_(False).eval()  # without noise: a maximum of it is above 0
         self.optimiser = adam(self.net, c.rate)
         fields = transition_fields(self.world, in_bytes=c.in_bytes)
         self.replay = Replay(self.world, fields, c.capacity, c.priority)
         self.discount = discount_of(self.world, c.discount)
         self.pending = NStep(c.n_step, self.discount, fields)
         self.rng = generator(task.seed, "dqn")
-        self.epsilon, self.beta, self.scale = 0.0 if c.noisy else c.epsilon, c.beta, 1.0
+        self.epsilon, self.beta, self.scale = c.epsilon, c.beta, 1.0
         self.steps = self.updates = 0
         self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play, self.net))
 
@@ -77,10 +86,9 @@ class DQN(KeptLearner):
         while self.steps < budget.steps:
             episodes, losses = [np.zeros((2, 0))], []
             for _ in range(REPORT_EVERY):
-                if not c.noisy:
-                    self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
+                self.epsilon = linear_schedule(c.epsilon, c.epsilon_end, c.exploration * budget.steps, self.steps)
                 self.beta = linear_schedule(c.beta, 1.0, budget.steps, self.steps)
-                self.net.renew(self.rng)
+                self.net.renew(self.rng, c.envs)  # for each game its own, lest games that are alike stay alike
                 observation = env.observation
                 action = self._explore(self.net, observation, env.legal, self.rng.random((2, c.envs)))
                 env.step(action)
@@ -126,7 +134,6 @@ class DQN(KeptLearner):
                 self.target.load_state_dict(self.net.state_dict())
         batch["reward"] = batch["reward"] / self.scale
         self.net.renew(self.rng)
-        self.target.renew(self.rng)
         if c.atoms > 1:
             losses, priorities, q = categorical_loss(self.net, self.target, batch, c.double)
         else:

@@ -20,8 +20,8 @@ from elodrome.envs.game import Reals, World
 
 
 class NoisyLinear(nn.Module):
-    """A layer whose weights are perturbed by learned amounts of factorised noise (Fortunato et al. 2018); in evaluation
-    mode, and as long as no noise was drawn, a plain one."""
+    """A layer whose weights are perturbed by learned amounts of factorised noise (Fortunato et al. 2018), the same for
+    a whole batch or other for each row; in evaluation mode, and as long as no noise was drawn, a plain one."""
 
     def __init__(self, inputs: int, outputs: int, sigma: float) -> None:
         super().__init__()
@@ -29,21 +29,26 @@ class NoisyLinear(nn.Module):
         self.weight, self.bias = mean.weight, mean.bias
         self.weight_sigma = nn.Parameter(torch.full((outputs, inputs), sigma * inputs**-0.5))
         self.bias_sigma = nn.Parameter(torch.full((outputs,), sigma * inputs**-0.5))
-        self.register_buffer("ahead", torch.zeros(inputs), persistent=False)
-        self.register_buffer("behind", torch.zeros(outputs), persistent=False)
+        self.register_buffer("ahead", torch.zeros(1, inputs), persistent=False)
+        self.register_buffer("behind", torch.zeros(1, outputs), persistent=False)
         self.ahead: Tensor
         self.behind: Tensor
 
-    def renew(self, rng: np.random.Generator) -> None:
-        """Draw fresh noise."""
-        for noise in (self.ahead, self.behind):
-            noise.copy_(ops.factored_noise(torch.from_numpy(rng.standard_normal(len(noise))).float()))
+    def renew(self, rng: np.random.Generator, rows: int = 1) -> None:
+        """Draw fresh noise, one for all rows of a batch or one for each of ``rows``: batches may then have fewer."""
+        (outputs, inputs), device = self.weight_sigma.shape, self.ahead.device
+        for name, size in (("ahead", inputs), ("behind", outputs)):
+            normal = torch.from_numpy(rng.standard_normal((rows, size), np.float32)).to(device)
+            setattr(self, name, ops.factored_noise(normal))
 
     def forward(self, inputs: Tensor) -> Tensor:
+        mean = nn.functional.linear(inputs, self.weight, self.bias)
         if not self.training:
-            return nn.functional.linear(inputs, self.weight, self.bias)
-        weight = self.weight + self.weight_sigma * torch.outer(self.behind, self.ahead)
-        return nn.functional.linear(inputs, weight, self.bias + self.bias_sigma * self.behind)
+            return mean
+        rows = len(inputs)  # the noise is an outer product, so that no row needs weights of its own
+        return mean + self.behind[:rows] * nn.functional.linear(
+            inputs * self.ahead[:rows], self.weight_sigma, self.bias_sigma
+        )
 
 
 class QNet(nn.Module):
@@ -94,10 +99,10 @@ class QNet(nn.Module):
         """Set the atoms, evenly from ``low`` to ``high``."""
         self.atoms.copy_(torch.linspace(low, high, len(self.atoms)))
 
-    def renew(self, rng: np.random.Generator) -> None:
-        """Draw fresh noise for the layers that have it."""
+    def renew(self, rng: np.random.Generator, rows: int = 1) -> None:
+        """Draw fresh noise for the layers that have it, see ``NoisyLinear``."""
         for layer in self.noisy:
-            layer.renew(rng)
+            layer.renew(rng, rows)
 
 
 def make_net(world: World, config: DQNConfig) -> QNet:
@@ -131,11 +136,17 @@ class GreedyQ(Agent):
 
 
 def reach(world: World, rewards: Reals, discount: float) -> tuple[float, float]:
-    """The least and greatest return to expect where rewards are like these: as many in a row as the discount or the
-    limit of steps lets count, and not beyond the world's own range."""
+    """The least and greatest value of an optimal policy to expect, ``rewards`` being those of random play: the best of
+    them all the time, as long as the discount or the limit of steps lets it count; or the worst of them once and then
+    what random play brings, for no optimal policy is worse than that. Not beyond the world's own range.
+
+    (The worst all the time would be lower, but then cliffs, say, would push the atoms so far apart that single steps
+    are lost between two of them.)"""
     horizon = 1 / max(1 - discount, 1 / world.max_steps)
     low, high = world.return_range
-    low, high = max(low, float(rewards.min()) * horizon), min(high, float(rewards.max()) * horizon)
+    worst = float(rewards.min())
+    low = max(low, worst * horizon, worst + min(float(rewards.mean()), 0.0) * horizon)
+    high = min(high, float(rewards.max()) * horizon)
     return min(low, -1e-3 * max(high, 1.0)), max(high, 1e-3 * max(-low, 1.0))  # either side of 0, however near
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from elodrome.agents.agent import Task
+from elodrome.agents.agent import Budget, Task
 from elodrome.agents.policy.reinforce import Reinforce, ReinforceConfig, mean_of_others
 from elodrome.envs.registry import make_env
 
@@ -41,7 +41,7 @@ def test_the_optimal_baseline_is_what_its_equation_says():
         learner.critic.step()
     best = learner.net.value(batch["observation"])[0].item()
     assert best == pytest.approx(2.6, abs=0.01)
-    learner.config = learner.config.model_copy(update={"episodes": 1})
+    learner.played = 1
 
     def square(baseline):
         """E|g|^2 of one decision's gradient with respect to the logits (the biases); its mean is the same for all."""
@@ -55,3 +55,19 @@ def test_the_optimal_baseline_is_what_its_equation_says():
 
     assert square(best) < square(2.4) < square(1.4) < square(0.0)  # 1.4 is V
     assert square(best) < square(2.8)
+
+
+def test_short_episodes_are_played_until_there_is_enough_to_learn_from(monkeypatch):
+    """Two at a time on a way of three steps (at random of some more): the batch is of whole episodes, each numbered."""
+    world = make_env("gridworld:map=S..G,max_steps=30")
+    learner = Reinforce(Task(world, 0), ReinforceConfig(episodes=2, decisions=100, hidden=(8,)))
+    seen, loss = [], learner.policy_loss
+    monkeypatch.setattr(learner, "policy_loss", lambda batch: (seen.append(batch), loss(batch))[1])
+    report = next(iter(learner.learn(Budget(1))))
+    episode, begins = seen[0]["episode"].numpy(), seen[0]["observation"].argmax(1).numpy() == 0
+    counts = np.bincount(episode)
+    assert learner.played == len(counts) > 2
+    assert len(counts) % 2 == 0
+    assert (counts >= 3).all()  # none is cut off
+    assert all(begins[np.flatnonzero(episode == k)[0]] for k in range(len(counts)))
+    assert report.step == len(episode) >= 100 > len(episode) - counts[-2:].sum()

@@ -32,6 +32,19 @@ def test_a_noisy_layer_has_the_mean_and_the_spread_that_its_parameters_say():
     assert {"ahead", "behind"}.isdisjoint(layer.state_dict())
 
 
+def test_rows_have_noise_of_their_own_where_asked_for():
+    """Each row is what a plain layer with that row's weights and biases gives; equal inputs part."""
+    layer = seeded(0, NoisyLinear, 4, 3, 0.5)
+    layer.renew(np.random.default_rng(0), rows=5)
+    inputs = torch.linspace(-1, 1, 4).expand(4, -1)  # fewer rows than there is noise for
+    outputs = layer(inputs).detach()
+    for row in range(4):
+        behind, ahead = layer.behind[row], layer.ahead[row]
+        weight = layer.weight + layer.weight_sigma * torch.outer(behind, ahead)
+        assert torch.allclose(outputs[row], weight @ inputs[row] + layer.bias + layer.bias_sigma * behind, atol=1e-6)
+        assert (outputs[row] - outputs[row - 1]).abs().max() > 1e-3
+
+
 def test_noise_is_learned():
     layer = seeded(0, NoisyLinear, 4, 2, 0.5)
     layer.renew(np.random.default_rng(0))
@@ -127,6 +140,8 @@ def test_the_distributional_loss_against_a_slow_loop(double):
 def test_atoms_reach_as_far_as_rewards_can_add_up():
     cart = make_env("gymnasium:CartPole-v1")
     assert reach(cart, np.ones(5), 0.99) == pytest.approx((-0.1, 100.0))
-    assert reach(cart, np.array([-1.0, 0.0]), 0.9) == pytest.approx((-10.0, 0.01))
+    assert reach(cart, np.array([-1.0, 0.0]), 0.9) == pytest.approx((-6.0, 0.006))
     assert reach(make_env("tic_tac_toe"), np.array([-1.0, 0.0, 1.0]), 0.97) == (-1.0, 1.0)
+    falls = np.array([-100.0, -1.0, -1.0, -1.0, -1.0])  # one, and then -20.8 a step for 10 steps; not -100 a step
+    assert reach(make_env("cliff_walking"), falls, 0.9) == pytest.approx((-308.0, 0.308))
     assert reach(make_env("tic_tac_toe"), np.zeros(3), 0.97)[0] < 0 < reach(cart, np.zeros(3), 0.9)[1]
