@@ -164,9 +164,9 @@ def gridworld(
     slip: probability of moving at right angles to the action, half to each side. step_reward: of entering floor or a
     start; goal_reward, trap_reward, cliff_reward: of entering those; bump_reward: of walking into a wall or the edge
     (by default step_reward); portal_rewards: of leaving each portal, 0 where not named. wind: for each column by how
-    many cells one is blown upwards who leaves a cell in it, as far as nothing is in the way; what one enters is where
-    this ends. Options not given are the named map's own, then -1 for a step, 0 for the goal, -10 for a trap, -100 for
-    the cliff.
+    many cells one is blown upwards after an action in it (a bump too), as far as nothing is in the way; what one enters
+    is where this ends. Options not given are the named map's own, then -1 for a step, 0 for the goal, -10 for a trap,
+    -100 for the cliff.
     Raises UserError for a bad map (with row and column) or option.
     """
     given = {k: v for k, v in locals().items() if k != "map" and v is not None}
