@@ -23,6 +23,7 @@ from elodrome.errors import unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 Tick = Callable[[int, int], None]
 HERE = Path(__file__).parent
@@ -124,10 +125,17 @@ def table(figure: Figure) -> bytes:
 
 def picture(figure: Figure) -> bytes:
     """The panels as a PNG file."""
+    from elodrome.tournaments.plots import png
+
+    return png(draw(figure))
+
+
+def draw(figure: Figure) -> Canvas:
+    """The panels side by side."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
-    from elodrome.tournaments.plots import STYLE, png
+    from elodrome.tournaments.plots import STYLE
 
     panels = figure.panels
     with mpl.rc_context(STYLE):
@@ -137,7 +145,7 @@ def picture(figure: Figure) -> bytes:
             axes = canvas.add_subplot(1, len(panels), number + 1)
             (_draw_grid if panel.grid else _draw_curves)(axes, panel)
             axes.set_title(panel.title, fontsize=11, loc="left")
-        return png(canvas)
+        return canvas
 
 
 def _draw_curves(axes: Axes, figure: Figure) -> None:
@@ -150,7 +158,9 @@ def _draw_curves(axes: Axes, figure: Figure) -> None:
         style = "o" if figure.names else "-" if not few else "o-"
         # Where x is no number, the points of several curves stand side by side.
         aside = 0.6 * ((number + 0.5) / len(figure.curves) - 0.5) if figure.names else 0.0
-        axes.plot(curve.x + aside, curve.mean, style, markersize=3.5, color=color, lw=1.7, label=curve.label)
+        axes.plot(
+            curve.x + aside, curve.mean, style, ms=3.5, color=color, lw=1.7, label=curve.label, zorder=2 if exact else 3
+        )
         if few and not exact:
             seen = curve.mean <= (np.inf if figure.high is None else figure.high)
             x, mean, error = curve.x[seen] + aside, curve.mean[seen], curve.error[seen]
@@ -175,10 +185,11 @@ def _draw_curves(axes: Axes, figure: Figure) -> None:
 def _set_scales(axes: Axes, figure: Figure) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+    axes.set_xscale("log" if "x" in figure.log else "linear")
+    axes.set_yscale("log" if "y" in figure.log else "linear")
     axes.set_ylim(figure.low, figure.high)
-    for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
+    for axis in (axes.xaxis, axes.yaxis):
         if axis.axis_name in figure.log:
-            scale("log")
             low, high = sorted(axis.get_view_interval())
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < SHORT else (1.0,)))
             axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}"))
