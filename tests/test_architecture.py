@@ -172,7 +172,7 @@ def test_an_algorithm_can_be_read_at_one_sitting() -> None:
 
 
 def test_agents_import_no_concrete_world() -> None:
-    rooms = [f"elodrome.envs.{room}" for room in ("boards", "gridworlds", "matrix", "tokens", "adapters")]
+    rooms = [f"elodrome.envs.{room}" for room in ("boards", "cards", "gridworlds", "matrix", "tokens", "adapters")]
     _clean(
         f"{_where(module, line)}: {name}"
         for module in MODULES

@@ -49,11 +49,13 @@ BUILTIN = {
             "connect_four", "elodrome.envs.boards.connect_four:connect_four", "four in a row on 7 x 6, stones fall", 2
         ),
         Entry("go", "elodrome.envs.boards.go:go", "size=9,komi=7.5; area scoring, positional superko", 2),
-        Entry("gridworld", "elodrome.envs.gridworlds.gridworld:gridworld", "any ASCII map: walls, slip, portals", 1),
+        Entry("gridworld", "elodrome.envs.gridworlds.gridworld:gridworld", "any ASCII map: walls, slip, wind", 1),
         Entry(
             "cliff_walking", "elodrome.envs.gridworlds.gridworld:cliff_walking", "4 x 12 with a cliff (notes 2.5.5)", 1
         ),
         Entry("random_walk", "elodrome.envs.gridworlds.random_walk:random_walk", "19 states in a row", 1),
+        Entry("corridor", "elodrome.envs.gridworlds.corridor:corridor", "three places that look the same", 1),
+        Entry("blackjack", "elodrome.envs.cards.blackjack:blackjack", "stick or hit against a dealer", 1),
         Entry("doors", "elodrome.envs.gridworlds.doors:doors", "a noisy room behind one of two doors", 1),
         Entry(
             "matrix_game", "elodrome.envs.matrix.matrix_game:matrix_game", "any payoff tensor, one-shot or repeated", 2

@@ -23,9 +23,11 @@ from elodrome.errors import unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 Tick = Callable[[int, int], None]
 HERE = Path(__file__).parent
+SHORT = 300.0  # a logarithmic axis over less than this has numbers between the powers of ten
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,21 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A map of ``rows`` and ``columns``, whose cells the first curve's x count row by row; what is not there is a wall.
+    marks: a few letters below each cell's number, by cell."""
+
+    rows: int
+    columns: int
+    marks: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Figure:
     """x, y: what the axes show. levels: exact values, drawn as lines. remarks: what is to be seen, with its numbers.
-    log: the axes with a logarithmic scale. low, high: limits of y, where the curves leave the picture."""
+    log: the axes with a logarithmic scale. low, high: limits of y, where the curves leave the picture. names: what
+    stands at x = 0, 1, .., where x is no number: the curves are points then. grid: the first curve is a map of numbers.
+    beside: what is drawn to the right; its remarks belong to the whole's."""
 
     title: str
     x: str
@@ -58,6 +72,14 @@ class Figure:
     log: str = ""
     low: float | None = None
     high: float | None = None
+    names: tuple[str, ...] = ()
+    grid: Grid | None = None
+    beside: Figure | None = None
+
+    @property
+    def panels(self) -> list[Figure]:
+        """This one, and what is drawn to its right."""
+        return [self, *(self.beside.panels if self.beside else ())]
 
 
 def game(spec: str) -> Game:
@@ -87,61 +109,135 @@ def compute(name: str, *, quick: bool, seed: int, tick: Tick) -> Figure:
 
 
 def table(figure: Figure) -> bytes:
-    """The numbers as CSV: curve, x, mean, standard error; exact levels last."""
+    """The numbers as CSV: curve, x, mean, standard error; exact levels last. Each panel under a heading of its own."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("curve", figure.x, figure.y, "standard error"))
-    for curve in figure.curves:
-        for x, mean, error in zip(curve.x, curve.mean, curve.error, strict=True):
-            writer.writerow((curve.label, f"{x:.8g}", f"{mean:.8g}", f"{error:.3g}"))
-    for label, level in figure.levels.items():
-        writer.writerow((f"{label} (exact)", "", f"{level:.8g}", "0"))
+    for panel in figure.panels:
+        writer.writerow(("curve", panel.x, panel.y, "standard error"))
+        for curve in panel.curves:
+            for x, mean, error in zip(curve.x, curve.mean, curve.error, strict=True):
+                at = panel.names[int(x)] if panel.names else f"{x:.8g}"
+                writer.writerow((curve.label, at, f"{mean:.8g}", f"{error:.3g}"))
+        for label, level in panel.levels.items():
+            writer.writerow((f"{label} (exact)", "", f"{level:.8g}", "0"))
     return stream.getvalue().encode()
 
 
 def picture(figure: Figure) -> bytes:
-    """The curves as a PNG file, with two standard errors: as bands, or as bars where there are few points."""
+    """The panels as a PNG file."""
+    from elodrome.tournaments.plots import png
+
+    return png(draw(figure))
+
+
+def draw(figure: Figure) -> Canvas:
+    """The panels side by side."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import NullFormatter
 
-    from elodrome.tournaments.plots import PALETTE, SOFT, STYLE, plain, png
+    from elodrome.tournaments.plots import STYLE
 
+    panels = figure.panels
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(8.4, 4.8), layout="constrained")
-        axes: Axes = canvas.add_subplot()
-        for number, curve in enumerate(figure.curves):
-            color = PALETTE[number % len(PALETTE)]
-            few = len(curve.x) <= 24
-            axes.plot(curve.x, curve.mean, "o-" if few else "-", markersize=3.5, color=color, lw=1.7, label=curve.label)
-            if few:
-                seen = curve.mean <= (np.inf if figure.high is None else figure.high)
-                x, mean, error = curve.x[seen], curve.mean[seen], curve.error[seen]
-                axes.errorbar(x, mean, 2 * error, fmt="none", ecolor=color, elinewidth=1, capsize=2)
-            else:
-                low, high = curve.mean - 2 * curve.error, curve.mean + 2 * curve.error
-                axes.fill_between(curve.x, low, high, color=color, alpha=0.18, linewidth=0)
-        for label, level in figure.levels.items():
-            axes.axhline(level, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)))
-            axes.annotate(
-                f"{label} {level:.4g}",
-                (1.0, level),
-                xycoords=("axes fraction", "data"),
-                ha="right",
-                va="bottom",
-                fontsize=8.5,
-                color=SOFT,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1},
-            )
-        for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
-            if axis.axis_name in figure.log:
-                scale("log")
-                axis.set_major_formatter("{x:g}")
-                axis.set_minor_formatter(NullFormatter())
-        axes.set_ylim(figure.low, figure.high)
-        axes.set_xlabel(figure.x)
-        axes.set_ylabel(figure.y)
-        axes.set_title(figure.title, fontsize=11, loc="left")
-        axes.legend(frameon=False, fontsize=8.5)
-        plain(axes)
-        return png(canvas)
+        width = 8.4 if len(panels) == 1 else sum(4.9 if panel.grid else 6.4 for panel in panels)
+        canvas = Canvas(figsize=(width, 4.8), layout="constrained")
+        for number, panel in enumerate(panels):
+            axes = canvas.add_subplot(1, len(panels), number + 1)
+            (_draw_grid if panel.grid else _draw_curves)(axes, panel)
+            axes.set_title(panel.title, fontsize=11, loc="left")
+        return canvas
+
+
+def _draw_curves(axes: Axes, figure: Figure) -> None:
+    """Curves with two standard errors: as bands, or as bars where there are few points."""
+    from elodrome.tournaments.plots import PALETTE, SOFT, plain
+
+    for number, curve in enumerate(figure.curves):
+        color = PALETTE[number % len(PALETTE)]
+        few, exact = len(curve.x) <= 24, not curve.error.any()
+        style = "o" if figure.names else "-" if not few else "o-"
+        # Where x is no number, the points of several curves stand side by side.
+        aside = 0.6 * ((number + 0.5) / len(figure.curves) - 0.5) if figure.names else 0.0
+        axes.plot(
+            curve.x + aside, curve.mean, style, ms=3.5, color=color, lw=1.7, label=curve.label, zorder=2 if exact else 3
+        )
+        if few and not exact:
+            seen = curve.mean <= (np.inf if figure.high is None else figure.high)
+            x, mean, error = curve.x[seen] + aside, curve.mean[seen], curve.error[seen]
+            axes.errorbar(x, mean, 2 * error, fmt="none", ecolor=color, elinewidth=1, capsize=2)
+        elif not exact:
+            low, high = curve.mean - 2 * curve.error, curve.mean + 2 * curve.error
+            axes.fill_between(curve.x, low, high, color=color, alpha=0.18, linewidth=0)
+    for label, level in figure.levels.items():
+        line = axes.axhline(level, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)))
+        line.set_label(f"{label} {level:.4g}" if len(figure.levels) == 1 else None)  # several are named on the spot
+    _set_scales(axes, figure)
+    if len(figure.levels) > 1:
+        _name_levels(axes, figure.levels)
+    axes.set_xlabel(figure.x)
+    axes.set_ylabel(figure.y)
+    axes.legend(frameon=False, fontsize=8.5)
+    plain(axes)
+    if figure.names:
+        axes.grid(False, axis="x")
+
+
+def _set_scales(axes: Axes, figure: Figure) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log" if "x" in figure.log else "linear")
+    axes.set_yscale("log" if "y" in figure.log else "linear")
+    axes.set_ylim(figure.low, figure.high)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.axis_name in figure.log:
+            low, high = sorted(axis.get_view_interval())
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < SHORT else (1.0,)))
+            axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}"))
+            axis.set_minor_locator(NullLocator())
+    if figure.names:
+        axes.set_xticks(range(len(figure.names)), figure.names)
+        axes.set_xlim(-0.5, len(figure.names) - 0.5)
+
+
+def _name_levels(axes: Axes, levels: dict[str, float]) -> None:
+    """At the right end of their lines: above, or in the lower half of the picture below, where curves seldom are."""
+    from elodrome.tournaments.plots import SOFT
+
+    for label, level in levels.items():
+        height = axes.transAxes.inverted().transform(axes.transData.transform((axes.get_xlim()[1], level)))[1]
+        axes.annotate(
+            f"{label} {level:.4g}",
+            (1.0, level),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom" if height > 0.5 else "top",
+            fontsize=8.5,
+            color=SOFT,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1},
+        )
+
+
+def _draw_grid(axes: Axes, figure: Figure) -> None:
+    """The first curve's numbers on the map, the greater the darker."""
+    from elodrome.tournaments.plots import ACCENT, INK, LINE, SOFT
+
+    grid, curve = figure.grid or Grid(0, 0), figure.curves[0]
+    values = np.full(grid.rows * grid.columns, np.nan)
+    values[curve.x.astype(int)] = curve.mean
+    low, high = curve.mean.min(), max(curve.mean.max(), curve.mean.min() + 1e-9)
+    for cell, value in enumerate(values):
+        row, column = divmod(cell, grid.columns)
+        there = np.isfinite(value)
+        shade = 0.05 + 0.45 * float((value - low) / (high - low)) if there else 1.0
+        for face, alpha in (("white", 1.0), (ACCENT if there else LINE, shade)):
+            corners = [column, column + 1, column + 1, column], [row, row, row + 1, row + 1]
+            axes.fill(*corners, face, edgecolor="white", alpha=alpha)
+        if there:
+            mark = grid.marks.get(cell, "")
+            height = row + (0.4 if mark else 0.5)
+            axes.text(column + 0.5, height, f"{value:.1f}", ha="center", va="center", fontsize=11, color=INK)
+            axes.text(column + 0.5, row + 0.74, mark, ha="center", va="center", fontsize=11, color=SOFT)
+    axes.set_xlim(0, grid.columns)
+    axes.set_ylim(grid.rows, 0)
+    axes.set_aspect("equal")
+    axes.set_axis_off()

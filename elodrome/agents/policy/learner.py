@@ -53,8 +53,8 @@ class ActorCriticConfig(PolicyConfig):
 
 
 def samples_by_default(world: World) -> bool:
-    """Whether acting needs chance: where moves are simultaneous or information is hidden from other seats."""
-    return world.players > 1 and (world.simultaneous or world.information == "imperfect")
+    """Whether acting needs chance: where moves are simultaneous, or something is hidden."""
+    return world.simultaneous or world.information == "imperfect"
 
 
 def make_net(world: World, config: PolicyConfig) -> PolicyValueNet:

@@ -1,4 +1,4 @@
-"""Gridworlds of any ASCII map: walls, slip, goals, traps, cliffs and portals (notes 2.5; Sutton & Barto).
+"""Gridworlds of any ASCII map: walls, slip, wind, goals, traps, cliffs and portals (notes 2.5; Sutton & Barto).
 
 One compiled set of rules serves every map: the map lies packed in the constants of the row. Actions are in the order
 of Gymnasium's CliffWalking: 0 up, 1 right, 2 down, 3 left. The symbols are explained in ``maps.py``.
@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from elodrome.envs.engine import STROLL, random_rows
 from elodrome.envs.game import LONGEST, Game, Look, Mask, Words, compiled, no_chance, pack_floats, rule
 from elodrome.envs.gridworlds.maps import NAMED, Map, options_of, read_map
 from elodrome.envs.intrinsics import real
-from elodrome.envs.signatures import I8, WORDS
+from elodrome.envs.signatures import I8, REALS, WORDS
 from elodrome.errors import UserError, shown
 
 # The row: word 0 is the cell (row * columns + column), or ~cell when the episode is over. Constants:
@@ -26,6 +27,7 @@ from elodrome.errors import UserError, shown
 #   .. two words per symbol: kind (bit 0: ends the episode, bit 1: moves the agent, bits 8 and up: where to), reward;
 #      those of a portal are for leaving it, entering one is entering floor
 #   .. the starts, one word each
+#   .. where there is wind, its strength in each column, one word each
 _CELLS = 3
 _FLOOR, _GOAL, _TRAP, _CLIFF, _BUMP, _FIRST_PORTAL = range(6)
 _ENDS, _MOVES = 1, 2
@@ -54,8 +56,9 @@ def legal(state: Any, mask: Any) -> None:
         mask[a] = free
 
 
-@rule.step
-def step(state: Any, action: int, chance: int, rewards: Any) -> None:
+@compiled(types.void(WORDS, I8, I8, REALS, types.boolean), inline="always")
+def move(state: Any, action: int, chance: int, rewards: Any, windy: bool) -> None:
+    """A step; ``windy`` is known when it is compiled, and costs nothing where it is False."""
     cell = state[0]
     sizes = state[1]
     symbols = (sizes >> 32) & 0xFFFF
@@ -71,6 +74,11 @@ def step(state: Any, action: int, chance: int, rewards: Any) -> None:
     delta = across * (2 - way) + (1 - across) * (way - 1) * (sizes & 0xFFFF)
     blocked = (here >> (4 + way)) & 1
     ahead = cell + delta * (1 - blocked)
+    if windy:
+        columns = sizes & 0xFFFF
+        for _ in range(state[(sizes >> 48) + ((sizes >> 16) & 0xFFFF) + cell % columns]):
+            ahead -= columns * (1 - ((cell_byte(state, ahead) >> 4) & 1))
+        blocked &= ahead == cell
     entered = cell_byte(state, ahead) & 15
     entered *= entered < _BUMP
     at = symbols + 2 * (entered + blocked * (_BUMP - entered))
@@ -78,6 +86,16 @@ def step(state: Any, action: int, chance: int, rewards: Any) -> None:
     rewards[0] = real(state[at + 1])
     ahead ^= (ahead ^ (kind >> 8)) & -((kind >> 1) & 1)
     state[0] = ahead ^ -(kind & 1)
+
+
+@rule.step
+def step(state: Any, action: int, chance: int, rewards: Any) -> None:
+    move(state, action, chance, rewards, False)
+
+
+@rule.step
+def windy_step(state: Any, action: int, chance: int, rewards: Any) -> None:
+    move(state, action, chance, rewards, True)
 
 
 @rule.observe
@@ -120,6 +138,7 @@ DEFAULTS: dict[str, Any] = {
     "cliff_reward": -100.0,
     "bump_reward": None,
     "portal_rewards": {},
+    "wind": [],
     "discount": 1.0,
     "max_steps": 1000,
 }
@@ -136,6 +155,7 @@ def gridworld(
     cliff_reward: float | None = None,
     bump_reward: float | None = None,
     portal_rewards: dict[str, float] | None = None,
+    wind: list[int] | None = None,
     discount: float | None = None,
     max_steps: int | None = None,
 ) -> Game:
@@ -143,14 +163,16 @@ def gridworld(
 
     slip: probability of moving at right angles to the action, half to each side. step_reward: of entering floor or a
     start; goal_reward, trap_reward, cliff_reward: of entering those; bump_reward: of walking into a wall or the edge
-    (by default step_reward); portal_rewards: of leaving each portal, 0 where not named. Options not given are the
-    named map's own, then -1 for a step, 0 for the goal, -10 for a trap, -100 for the cliff.
+    (by default step_reward); portal_rewards: of leaving each portal, 0 where not named. wind: for each column by how
+    many cells one is blown upwards after an action in it (a bump too), as far as nothing is in the way; what one enters
+    is where this ends. Options not given are the named map's own, then -1 for a step, 0 for the goal, -10 for a trap,
+    -100 for the cliff.
     Raises UserError for a bad map (with row and column) or option.
     """
     given = {k: v for k, v in locals().items() if k != "map" and v is not None}
     chart = read_map(map)
     own = {**DEFAULTS, **options_of(map)}
-    options = _checked({**own, **given})
+    options = _checked({**own, **given}, chart)
     unknown = sorted(set(options["portal_rewards"]) - set(chart.exits))
     if unknown:
         raise UserError(f"portal_rewards names {unknown[0]!r}; portals of this map: {', '.join(chart.exits) or 'none'}")
@@ -158,7 +180,7 @@ def gridworld(
     written = {k: json.dumps(v, separators=(",", ":")) for k, v in changed.items()}
     name = map if map in NAMED else chart.text
     drawing = _Drawing(chart)
-    dice = bool(options["slip"]) or len(chart.starts) > 1
+    dice, windy = bool(options["slip"]) or len(chart.starts) > 1, any(options["wind"])
     return Game(
         id="gridworld:" + ",".join(f"{k}={v}" for k, v in {"map": name, **written}.items()),
         players=1,
@@ -176,10 +198,10 @@ def gridworld(
         reset=reset,
         player=player,
         legal=legal,
-        step=step,
+        step=windy_step if windy else step,
         observe=observe,
         chance=chance if dice else no_chance,
-        stroll=stroll,
+        stroll=None if windy else stroll,
         outcomes=max(len(chart.starts), 3 if options["slip"] else 1),
         constants=_pack(chart, options),
         text=drawing.text,
@@ -199,7 +221,7 @@ def cliff_walking() -> Game:
     )
 
 
-def _checked(options: dict[str, Any]) -> dict[str, Any]:
+def _checked(options: dict[str, Any], chart: Map) -> dict[str, Any]:
     """The options with numbers as numbers. Raises UserError for a value that makes no sense."""
     if options["bump_reward"] is None:
         options["bump_reward"] = options["step_reward"]
@@ -209,6 +231,14 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(value, dict):
                 raise UserError(f'portal_rewards={shown(value)} is not a table such as {{"A":10,"B":5}}')
             checked[key] = {k: _number(f"portal_rewards of {k}", v) for k, v in value.items()}
+        elif key == "wind":
+            winds = isinstance(value, list) and all(type(w) is int and 0 <= w <= chart.rows for w in value)
+            if not winds or len(value) not in (0, chart.columns):
+                raise UserError(
+                    f"wind={shown(value)} is not a list of {chart.columns} whole numbers from 0 to {chart.rows}, one "
+                    "for each column"
+                )
+            checked[key] = value
         elif key == "max_steps":
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST:
                 raise UserError(f"max_steps={shown(value)} is not a whole number from 1 to {LONGEST}")
@@ -235,6 +265,18 @@ def _ahead(chart: Map, cell: int, action: int) -> int:
     return r * chart.columns + c if inside and chart.grid[r, c] != "#" else -1
 
 
+def _blown(chart: Map, cell: int, action: int, wind: list[int]) -> int:
+    """``_ahead``, and up from there by the wind of the cell's column; -1 where one bumps and stays where one was."""
+    ahead = _ahead(chart, cell, action)
+    if not any(wind):
+        return ahead
+    end = cell if ahead < 0 else ahead
+    for _ in range(wind[cell % chart.columns]):
+        above = _ahead(chart, end, 0)
+        end = end if above < 0 else above
+    return -1 if ahead < 0 and end == cell else end
+
+
 def _pack(chart: Map, options: dict[str, Any]) -> Words:
     """The constants of the row, laid out as at the top of this file."""
     number = {"G": _GOAL, "T": _TRAP, "C": _CLIFF, **{p: _FIRST_PORTAL + i for i, p in enumerate(chart.exits)}}
@@ -255,7 +297,9 @@ def _pack(chart: Map, options: dict[str, Any]) -> Words:
     starts_at = symbols_at + 2 * len(kinds)
     sizes = chart.columns | len(chart.starts) << 16 | symbols_at << 32 | starts_at << 48
     table = [word for kind, reward in kinds for word in (kind, int(pack_floats(reward)[0]))]
-    return np.array([sizes, *pack_floats(options["slip"]), *cells.view(np.int64), *table, *chart.starts], np.int64)
+    wind = options["wind"] if any(options["wind"]) else []
+    slip = pack_floats(options["slip"])
+    return np.array([sizes, *slip, *cells.view(np.int64), *table, *chart.starts, *wind], np.int64)
 
 
 def _return_range(chart: Map, options: dict[str, Any]) -> tuple[float, float]:
@@ -267,7 +311,7 @@ def _return_range(chart: Map, options: dict[str, Any]) -> tuple[float, float]:
     reward = np.full((cells, 4), options["step_reward"])
     for cell in range(cells):
         for action in range(4):
-            ahead = _ahead(chart, cell, action)
+            ahead = _blown(chart, cell, action, options["wind"])
             symbol = str(flat[ahead]) if ahead >= 0 else ""
             if str(flat[cell]) in chart.exits:
                 to[cell, action] = chart.exits[str(flat[cell])]

@@ -38,6 +38,8 @@ class Named:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+_LAKE = {"slip": 2 / 3, "step_reward": 0.0, "trap_reward": 0.0, "goal_reward": 1.0}
+
 NAMED = {
     "3x3": Named("S../.#./..G"),
     "4x4": Named("S.../.#.T/...T/T..G"),  # the lake of Gymnasium's FrozenLake 4x4, a wall in place of its first hole
@@ -61,6 +63,16 @@ NAMED = {
     "maze": Named(
         ".......#G/..#....#./S.#....#./..#....../.....#.../.........",
         {"step_reward": 0.0, "goal_reward": 1.0, "discount": 0.95},
+    ),
+    # Sutton & Barto, example 6.5 (windy gridworld): shortest path 15.
+    "windy": Named(
+        "........../........../........../S......G../........../........../..........",
+        {"goal_reward": -1.0, "wind": [0, 0, 0, 1, 1, 1, 2, 2, 1, 0]},
+    ),
+    # The slippery lakes of Gymnasium's FrozenLake-v1 and FrozenLake8x8-v1: one goes straight on one time in three.
+    "lake": Named("S.../.T.T/...T/T..G", {**_LAKE, "max_steps": 100}),
+    "lake_8x8": Named(
+        "S......./......../...T..../.....T../...T..../.TT...T./.T..T.T./...T...G", {**_LAKE, "max_steps": 200}
     ),
     # Sutton, Precup & Singh (1999), figure 2: four rooms and their hallways.
     "four_rooms": Named(

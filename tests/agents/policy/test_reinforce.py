@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from elodrome.agents.agent import Budget, Task
+from elodrome.agents.agent import Budget, Positions, Task
 from elodrome.agents.policy.reinforce import Reinforce, ReinforceConfig, mean_of_others
+from elodrome.agents.registry import make_learner
 from elodrome.envs.registry import make_env
+from elodrome.seeding import streams
 
 
 def test_the_constant_is_the_mean_of_the_others():
@@ -71,3 +73,17 @@ def test_short_episodes_are_played_until_there_is_enough_to_learn_from(monkeypat
     assert (counts >= 3).all()  # none is cut off
     assert all(begins[np.flatnonzero(episode == k)[0]] for k in range(len(counts)))
     assert report.step == len(episode) >= 100 > len(episode) - counts[-2:].sum()
+
+
+def test_where_places_look_alike_the_agent_draws_its_actions() -> None:
+    """On the short corridor who is always sure never arrives (notes 3.1.2)."""
+    world = make_env("corridor")
+    learner = make_learner("reinforce", Task(world, 3), {})
+    list(learner.learn(Budget(20_000)))
+    table, rows = world.table(200), np.arange(200)
+    table.reset(rows, streams(1, 200))
+    total = 0.0
+    while len(rows := rows[table.seats[rows] >= 0]):
+        total += table.step(rows, np.asarray(learner.agent.act(Positions.at(table, rows, streams(2, 200)[rows])))).sum()
+    assert not table.truncated.any()
+    assert total / 200 == pytest.approx(-11.657, abs=2.5)  # three standard errors, and what training leaves

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from elodrome import make_env
+from elodrome.agents.parts.exact import Decisions
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.gridworlds.gridworld import gridworld
+from elodrome.envs.information import InformationStates
 from elodrome.errors import UserError
 
 
@@ -66,14 +68,16 @@ def test_cliff_walking_is_gymnasiums() -> None:
     assert world.return_range == (-100_000, -13)
 
 
-def test_frozen_lake_dynamics() -> None:
-    """FrozenLake's slippery map: its three equal outcomes are a slip of 2/3. Its actions: left, down, right, up."""
-    env = gymnasium.make("FrozenLake-v1", map_name="4x4", is_slippery=True)
-    world = gridworld("S.../.T.T/...T/T..G", slip=2 / 3, step_reward=0, goal_reward=1, trap_reward=0)
+@pytest.mark.parametrize(("name", "limit"), [("lake", 100), ("lake_8x8", 200)])
+def test_lakes_are_gymnasiums(name: str, limit: int) -> None:
+    """FrozenLake's slippery maps: its three equal outcomes are a slip of 2/3. Its actions: left, down, right, up."""
+    env = gymnasium.make("FrozenLake8x8-v1" if "8" in name else "FrozenLake-v1", is_slippery=True)
+    world = gridworld(name)
+    assert world.max_steps == env.spec.max_episode_steps == limit
     theirs = {0: 3, 1: 2, 2: 1, 3: 0}
     probs = np.zeros(3)
     row = world.template.copy()
-    for cell, symbol in enumerate("S....T.T...TT..G"):
+    for cell, symbol in enumerate(world.extra.text.replace("/", "")):
         if symbol in "TG":
             continue
         for action, ours in theirs.items():
@@ -82,6 +86,42 @@ def test_frozen_lake_dynamics() -> None:
             found = sorted((round(float(probs[k]), 9), *one_step(world, cell, ours, k)) for k in range(3))
             wanted = sorted((round(p, 9), s, float(r), e) for p, s, r, e in env.unwrapped.P[cell][action])
             assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "wind", "bump", "goal"),
+    [
+        ({"map": "windy", "slip": 0.1}, [0, 0, 0, 1, 1, 1, 2, 2, 1, 0], -1.0, -1.0),
+        (
+            {"map": "..#./S..G/#T../..#./....", "wind": [2, 0, 1, 3], "slip": 0.5, "bump_reward": -5},
+            [2, 0, 1, 3],
+            -5.0,
+            0.0,
+        ),
+    ],
+)
+def test_wind_against_a_slow_walk(options: dict[str, Any], wind: list[int], bump: float, goal: float) -> None:
+    """Sutton & Barto, example 6.5: the wind of the column that one leaves blows after the move."""
+    world = gridworld(**options)
+    grid, pays = world.extra.grid, {"G": goal, "T": -10.0}
+
+    def free(r: int, c: int) -> bool:
+        return 0 <= r < len(grid) and 0 <= c < len(wind) and grid[r, c] != "#"
+
+    for cell in range(grid.size):
+        r, c = divmod(cell, len(wind))
+        if grid[r, c] in "#GT":
+            continue
+        for action, (down, right) in enumerate([(-1, 0), (0, 1), (1, 0), (0, -1)]):
+            moved = free(r + down, c + right)
+            row, column = (r + down, c + right) if moved else (r, c)
+            for _ in range(wind[c]):
+                if not free(row - 1, column):
+                    break
+                row, moved = row - 1, True
+            reward = pays.get(str(grid[row, column]), -1.0) if moved else bump
+            assert one_step(world, cell, action) == (row * len(wind) + column, reward, grid[row, column] in "GT")
+            assert one_step(world, cell, (action - 1) % 4, 1) == one_step(world, cell, action)  # a slip to its right
 
 
 def values(world: Any, discount: float, policy: np.ndarray | None) -> np.ndarray:
@@ -113,7 +153,7 @@ def test_sutton_barto_5x5() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shortest"), [("maze", 14), ("four_rooms", 20), ("cliff", 13), ("3x3", 4), ("4x4", 6)]
+    ("name", "shortest"), [("maze", 14), ("windy", 15), ("four_rooms", 20), ("cliff", 13), ("3x3", 4), ("4x4", 6)]
 )
 def test_shortest_paths(name: str, shortest: int) -> None:
     """Breadth-first through the rules, against the maze's published 14 and distances by hand."""
@@ -166,9 +206,16 @@ def test_rows_by_newline_or_slash_and_several_starts() -> None:
 def test_ids_differ_with_what_differs() -> None:
     ids = [
         gridworld(**o).id
-        for o in ({}, {"slip": 0.1}, {"map": "3x3"}, {"map": "S.G/..."}, {"map": "S.G/...", "goal_reward": 2})
+        for o in (
+            {},
+            {"slip": 0.1},
+            {"map": "3x3"},
+            {"map": "S.G/..."},
+            {"map": "S.G/...", "goal_reward": 2},
+            {"map": "S.G/...", "wind": [0, 1, 0]},
+        )
     ]
-    assert len(set(ids)) == 5
+    assert len(set(ids)) == 6
     assert gridworld(slip=0.0).id == gridworld().id
     for id in ids:
         again = make_env(id)
@@ -192,6 +239,9 @@ def test_ids_differ_with_what_differs() -> None:
         ({"max_steps": 0}, "max_steps=0"),
         ({"portal_rewards": {"A": 1}}, "portal_rewards names 'A'"),
         ({"portal_rewards": 3}, "not a table"),
+        ({"map": "S./.G", "wind": [1]}, "wind=[1] is not a list of 2 whole numbers from 0 to 2"),
+        ({"map": "S./.G", "wind": [1, 3]}, "wind=[1, 3] is not a list of 2 whole numbers"),
+        ({"map": "S./.G", "wind": 1}, "wind=1 is not a list"),
     ],
 )
 def test_bad_maps_say_where(options: dict[str, Any], words: str) -> None:
@@ -217,3 +267,17 @@ def test_random_walk_values() -> None:
 def test_random_walk_refuses(states: Any) -> None:
     with pytest.raises(UserError, match="odd number"):
         make_env("random_walk", states=states)
+
+
+@pytest.mark.parametrize("right", [0.1, 0.5, 2 - np.sqrt(2), 0.95])
+def test_the_corridor_is_worth_what_its_equations_say(right: float) -> None:
+    """Sutton & Barto, example 13.1: three linear equations for one probability, and their solution on paper."""
+    world = make_env("corridor")
+    tables = enumerate_world(world)
+    left = 1 - right
+    first = np.linalg.solve([[1 - left, -right, 0], [-right, 1, -left], [0, -left, 1]], [-1, -1, -1])[0]
+    policy = np.array([left, right]) * tables.legal
+    value = Decisions.of(tables).performance(policy)
+    assert value == pytest.approx(first)
+    assert value == pytest.approx((2 * right - 4) / (right * left))
+    assert len(InformationStates.of(world).seats) == 1  # all places look the same
