@@ -141,7 +141,8 @@ class PolicyLearner(KeptLearner):
     def seats(self, size: int, *, restart: bool = True) -> SeatEnv:
         """``size`` games against the opponents of the settings."""
         rivals = opponents_of(self.world, self.config, self.play, self.net)
-        return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart)
+        clip = self.config.clip_rewards
+        return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart, clip_rewards=clip)
 
     def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
         """Actions [B] at these quantiles of pi(. | s), as the head has them. Raises Diverged when the network answers

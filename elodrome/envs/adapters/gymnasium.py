@@ -15,7 +15,9 @@ import numpy as np
 from gymnasium import spaces
 
 from elodrome.envs.actions import as_array, kind_of_action
+from elodrome.envs.adapters import atari
 from elodrome.envs.adapters.foreign import (
+    STEPS_WITHOUT_LIMIT,
     ForeignTable,
     action_fields,
     action_space,
@@ -23,6 +25,7 @@ from elodrome.envs.adapters.foreign import (
     env_seed,
     flattener,
     full_id,
+    is_picture,
     passed_on,
     split_name,
     step_limit,
@@ -45,7 +48,7 @@ def from_name(rest: str, **options: Any) -> World:
     """
     name, options = split_name(rest, options)
     id = full_id("gymnasium", name, options)
-    limit = step_limit(options)
+    limit = step_limit(options, atari.MAX_STEPS if name.startswith(atari.PREFIX) else STEPS_WITHOUT_LIMIT)
     with blamed(id):
         env = _make(name, options)
         modes = env.metadata.get("render_modes") or ()
@@ -54,6 +57,7 @@ def from_name(rest: str, **options: Any) -> World:
         try:
             actions = action_fields(env.action_space, id)
             shape, _ = flattener(env.observation_space, id)
+            pixels = is_picture(env.observation_space)
             real_valued = isinstance(env.observation_space, spaces.Box) and env.observation_space.dtype.kind == "f"
             steps = env.spec.max_episode_steps if env.spec else None
         finally:
@@ -65,6 +69,7 @@ def from_name(rest: str, **options: Any) -> World:
         observation_shape=shape,
         max_steps=steps or limit,
         real_valued=real_valued,
+        pixels=pixels,
         return_range=(-np.inf, np.inf),
         summary=f"Gymnasium's {name}",
         source="gymnasium.farama.org",
@@ -75,7 +80,7 @@ def from_name(rest: str, **options: Any) -> World:
 
 def _make(name: str, options: Mapping[str, Any]) -> Env:
     try:
-        return gymnasium.make(name, **options)
+        return atari.make(name, options) if name.startswith(atari.PREFIX) else gymnasium.make(name, **options)
     except gymnasium.error.UnregisteredEnv:
         raise unknown("Gymnasium environment", name, gymnasium.registry) from None
     except gymnasium.error.DependencyNotInstalled as error:
