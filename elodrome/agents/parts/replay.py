@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
+from elodrome.agents.ops.returns import with_next
 from elodrome.agents.parts.frames import Frames
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.sumtree import SumTree
@@ -238,8 +239,7 @@ class NStep:
         ended = env.terminated | env.truncated
         whole = []
         for age, step in enumerate(reversed(self._begun), 1):
-            step["reward"] = step["reward"] + step["discount"] * env.reward
-            step["discount"] = step["discount"] * self.gamma
+            step["reward"], step["discount"] = with_next(step["reward"], step["discount"], env.reward, self.gamma)
             rows = np.flatnonzero(step["open"] & (ended | (age == self.n)))
             if len(rows):
                 step["open"][rows] = False
