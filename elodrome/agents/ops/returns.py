@@ -13,8 +13,8 @@ from typing import Any
 
 
 def with_next(total: Any, weight: Any, r_t: Any, discount_t: Any) -> tuple[Any, Any]:
-    """A sum ``r_1 + gamma r_2 + ...`` (eq. 2.55) with the next reward in it, and the weight of the one after: what a sum
-    over n steps is made of, forwards. At first they are 0 and 1."""
+    """A sum ``r_1 + gamma r_2 + ...`` (eq. 2.55) with the next reward in it, and the weight of the one after: what
+    sums over n steps are made of, forwards. They begin as 0 and 1."""
     return total + weight * r_t, weight * discount_t
 
 
