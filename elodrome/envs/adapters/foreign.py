@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
 from elodrome.envs.actions import Actions, as_plain, box
@@ -202,6 +203,27 @@ class ForeignTable(Table):
     def _play(self, row: int, action: Any) -> Reals | float:
         """Play a legal action, a plain one (``envs.actions``); the rewards [P] of this step, where P is 1 the number
         alone."""
+
+
+class RenderedTable(ForeignTable):
+    """A table of environments that are made with a render mode; a world says whether that can be ``rgb_array``."""
+
+    def _options(self) -> dict[str, Any]:
+        """The options by which an environment of this table is made."""
+        world: Any = self.world
+        mode = {"render_mode": "rgb_array"} if self.painted and world.paints else {}
+        return {**world.options, **mode}
+
+    def picture(self, row: int) -> npt.NDArray[np.uint8] | None:
+        if self._options().get("render_mode") != "rgb_array":
+            return None
+        with blamed(f"{self.world.id} cannot be painted"):
+            painted = np.asarray(self._render(row))
+        return painted.astype(np.uint8) if painted.ndim == 3 and painted.shape[2] == 3 else None
+
+    @abstractmethod
+    def _render(self, row: int) -> Any:
+        """What a row's environment renders."""
 
 
 def world_of(world: World | str, options: Mapping[str, Any]) -> World:

@@ -18,7 +18,7 @@ from elodrome.envs.actions import as_array, kind_of_action
 from elodrome.envs.adapters import atari
 from elodrome.envs.adapters.foreign import (
     STEPS_WITHOUT_LIMIT,
-    ForeignTable,
+    RenderedTable,
     action_fields,
     action_space,
     blamed,
@@ -52,6 +52,7 @@ def from_name(rest: str, **options: Any) -> World:
     with blamed(id):
         env = _make(name, options)
         modes = env.metadata.get("render_modes") or ()
+        paints = "rgb_array" in modes and options.get("render_mode", "rgb_array") == "rgb_array"
         if "ansi" in modes and "render_mode" not in options:
             options["render_mode"] = "ansi"
         try:
@@ -75,6 +76,7 @@ def from_name(rest: str, **options: Any) -> World:
         source="gymnasium.farama.org",
         name=name,
         options=options,
+        paints=paints,
     )
 
 
@@ -89,10 +91,11 @@ def _make(name: str, options: Mapping[str, Any]) -> Env:
 
 @dataclass(frozen=True, kw_only=True)
 class GymnasiumWorld(World):
-    """One of Gymnasium's environments. name and options are those of ``gymnasium.make``."""
+    """One of Gymnasium's environments. name and options are those of ``gymnasium.make``. paints: whether it can."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    paints: bool = False
 
     def table(self, games: int) -> GymnasiumTable:
         return GymnasiumTable(self, games)
@@ -151,7 +154,7 @@ def _toy_tables(world: GymnasiumWorld, toy: Any) -> Tables:
     )
 
 
-class GymnasiumTable(ForeignTable):
+class GymnasiumTable(RenderedTable):
     """Environments of Gymnasium side by side; a row's environment is made when it is first reset.
 
     Row seeds become ``env.reset(seed=env_seed(seed))``. Truncation is the environment's own; where it says terminated
@@ -169,7 +172,7 @@ class GymnasiumTable(ForeignTable):
     def _env(self, row: int) -> Env:
         env = self._envs[row]
         if env is None:
-            env = self._envs[row] = _make(self.world.name, self.world.options)
+            env = self._envs[row] = _make(self.world.name, self._options())
             self._space = env.action_space
             _, self._flatten = flattener(env.observation_space, self.world.id)
         return env
@@ -206,9 +209,12 @@ class GymnasiumTable(ForeignTable):
             self.truncated[row] = not terminated
         return float(reward)
 
+    def _render(self, row: int) -> Any:
+        return self._env(row).render()
+
     def draw(self, row: int) -> str:
         """Gymnasium's own text where it has one, else the observation."""
-        if self.world.options.get("render_mode") == "ansi":
+        if self._options().get("render_mode") == "ansi":
             return str(self._env(row).render()).rstrip()
         return np.array2string(self._seen[row], precision=4, suppress_small=True)
 
