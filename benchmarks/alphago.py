@@ -3,7 +3,7 @@
     python benchmarks/alphago.py [--env connect_four] [--steps 500000] [--games 400] [--simulations 100]
 
 One agent is trained; then the whole of it plays versions of itself that lack a part: the value network (lambda = 1),
-the rollouts (lambda = 0), the policy network (all priors alike), the search. Games in pairs with the colours swapped on
+the playouts (lambda = 0), the policy network (all priors alike), the search. Games in pairs with the colours swapped on
 the same random opening; a repeated game counts once in the interval. p_rho against p_sigma: what REINFORCE added.
 """
 
@@ -25,7 +25,7 @@ from elodrome.envs.registry import parse_options
 OPENING = 4
 WITHOUT = {
     "that without the value network": "mix=1.0",
-    "that without rollouts": "mix=0.0",
+    "that without playouts": "mix=0.0",
     "that without a policy network": "prior=none",
     "that with p_rho as prior": "prior=policy",
     "p_sigma without search": "simulations=0",

@@ -1,4 +1,4 @@
-"""UCT with random rollouts against OpenSpiel's C++ MCTSBot: simulations per second, then strength at equal simulations.
+"""UCT with random playouts against OpenSpiel's C++ MCTSBot: simulations per second, then strength at equal simulations.
 
     pip install -e .[bench]
     python benchmarks/search.py [--only connect_four] [--games 400]
@@ -55,7 +55,7 @@ ROWS = [
 
 
 def spiel_bot(game: Any, simulations: int, c: float, seed: int) -> Any:
-    """OpenSpiel's bot with one random rollout per simulation and the solver."""
+    """OpenSpiel's bot with one random playout per simulation and the solver."""
     return pyspiel.MCTSBot(game, pyspiel.RandomRolloutEvaluator(1, seed), c, simulations, MEMORY, True, seed, False)
 
 
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=None, help="games of a match, even (default: as the table says)")
     parser.add_argument("--uct-c", type=float, default=2.0, help="OpenSpiel's exploration constant (its default: 2)")
     arguments = parser.parse_args()
-    sheet = Sheet(title="UCT with random rollouts, one thread: ours and OpenSpiel's C++ MCTSBot")
+    sheet = Sheet(title="UCT with random playouts, one thread: ours and OpenSpiel's C++ MCTSBot")
     for column in ("world", "sims", "ours, sims/s", "OpenSpiel", "ratio", "bar", "match, sims", "+ = -", "Elo (95 %)",
                    "repeats"):  # fmt: skip
         sheet.add_column(column, justify="left" if column == "world" else "right")

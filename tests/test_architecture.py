@@ -24,6 +24,8 @@ OURS_ONLY_IN = {
     "pettingzoo": "elodrome.envs.adapters",
     "pyspiel": "elodrome.envs.adapters",
     "open_spiel": "elodrome.envs.adapters",
+    "ale_py": "elodrome.envs.adapters",
+    "cv2": "elodrome.envs.adapters",
 }
 SEEDED = {"Generator", "PCG64", "SeedSequence", "BitGenerator", "default_rng"}
 READ = {"get_state", "getstate"}

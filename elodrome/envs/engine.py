@@ -94,6 +94,18 @@ def pick_legal(mask: Any, word: Any) -> int:
     return action
 
 
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def roll(chance: Any, state: Any, action: int, rng: Any, probs: Any) -> Any:
+    """The outcome of an action in a world with dice, and the stream after the draw; nothing is drawn where there is but
+    one outcome. ``chance``: a pointer, or a world's own rule."""
+    count = chance(state, action, probs)
+    outcome = 0
+    if count > 1:
+        rng += GOLDEN
+        outcome = pick(probs, count, unit(mix(rng)))
+    return outcome, rng
+
+
 @compiled(U8(RULES, I8, WORDS, WORDS, U8, REALS), forceinline=True)
 def reset_row(rules: Any, dice: int, template: Any, state: Any, rng: Any, probs: Any) -> Any:
     """Start a game in ``state``; return the stream after the draws."""
@@ -113,10 +125,7 @@ def step_row(rules: Any, dice: int, state: Any, action: int, rng: Any, rewards: 
     """One step in place, dice included; return the stream after the draws."""
     outcome = 0
     if dice:
-        count = rules[5](state, action, probs)
-        if count > 1:
-            rng += GOLDEN
-            outcome = pick(probs, count, unit(mix(rng)))
+        outcome, rng = roll(rules[5], state, action, rng, probs)
     for p in range(rewards.size):
         rewards[p] = 0.0
     rules[3](state, action, outcome, rewards)
@@ -276,10 +285,7 @@ def random_rows(
                 action = pick_legal(mask, mix(choices[b]))
                 outcome = 0
                 if dice:
-                    count = chance(state, action, probs)
-                    if count > 1:
-                        rng[b] += GOLDEN
-                        outcome = pick(probs, count, unit(mix(rng[b])))
+                    outcome, rng[b] = roll(chance, state, action, rng[b], probs)
                 for p in range(paid.size):
                     paid[p] = 0.0
                 step(state, action, outcome, paid)

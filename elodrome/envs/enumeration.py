@@ -135,29 +135,6 @@ def enumerate_states(
     return known
 
 
-@compiled(types.boolean(I8, WORDS, WORDS, WORDS, WORDS))
-def sort_states(actions: int, offsets: Any, next_state: Any, inward: Any, order: Any) -> bool:
-    """Kahn's algorithm: states into ``order`` [S] so that every edge leads forwards; whether all of them could be
-    placed. Scratch: inward [S], zeros."""
-    for e in range(next_state.size):
-        inward[next_state[e]] += 1
-    placed = 0
-    for s in range(order.size):
-        if inward[s] == 0:
-            order[placed] = s
-            placed += 1
-    at = 0
-    while at < placed:
-        s = order[at]
-        for e in range(offsets[s * actions], offsets[(s + 1) * actions]):
-            inward[next_state[e]] -= 1
-            if inward[next_state[e]] == 0:
-                order[placed] = next_state[e]
-                placed += 1
-        at += 1
-    return placed == order.size
-
-
 @dataclass(frozen=True)
 class Tables:
     """A world as tables. S states, A actions, P seats, E edges (state, action, outcome).
@@ -196,12 +173,6 @@ class Tables:
     def index(self) -> dict[bytes, int]:
         """From the bytes of a state's changing words to its number."""
         return {row.tobytes(): s for s, row in enumerate(self.states)}
-
-    def order(self) -> Index | None:
-        """The states [S] so that every step leads forwards, or None where one may come back to a state."""
-        order = np.zeros(self.size, np.int64)
-        whole = sort_states(self.game.actions, self.offsets, self.next_state, np.zeros(self.size, np.int64), order)
-        return order if whole else None
 
     def dense(self, seat: int = 0) -> tuple[Reals, Reals]:
         """P [S, A, S] and R [S, A] of notes (2.3) as dense arrays, for small worlds."""

@@ -33,6 +33,8 @@ def _troubles(world: World, kinds: tuple[str, ...], informations: tuple[str, ...
     yield from _box_troubles(world)
     if type(world.observation_shape) is not tuple or not all(_whole(n, 0) for n in world.observation_shape):
         yield "observation_shape must be a tuple of whole numbers"
+    if world.pixels and len(world.observation_shape) != 3:
+        yield "observation_shape of pictures must be (planes, rows, columns)"
     ends = world.return_range
     if type(ends) is not tuple or len(ends) != 2 or not all(_number(end) for end in ends) or ends[0] > ends[1]:
         yield "return_range must be two numbers, the lower first"

@@ -153,7 +153,8 @@ class World(ABC):
     the array). observation_shape: of what one seat sees.
     max_steps: plies after which a game is truncated. return_range: the least and greatest return of a seat.
     terminal_rewards: nothing is paid before the last step. made_as: the name under which make_env made it, if any.
-    real_valued: what is seen are real numbers, hardly ever twice the same.
+    real_valued: what is seen are real numbers, hardly ever twice the same. pixels: it is pictures [planes, rows,
+    columns], whole numbers from 0 to 255.
     """
 
     id: str
@@ -170,6 +171,7 @@ class World(ABC):
     terminal_rewards: bool = False
     simultaneous: bool = False
     real_valued: bool = False
+    pixels: bool = False
     return_range: tuple[float, float] = (-1.0, 1.0)
     discount: float = 1.0
     summary: str = ""

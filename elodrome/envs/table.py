@@ -51,8 +51,11 @@ class Table(ABC):
     """``games`` games side by side.
 
     seats: int64 [B], who acts now, -1 when the game is over. plies: int64 [B]. truncated: bool [B], over by
-    max_steps alone. Rows are independent: each has its own chance stream, set by ``reset``.
+    max_steps alone. Rows are independent: each has its own chance stream, set by ``reset``. painted: whether
+    ``picture`` will be asked for, to be said before the first ``reset``.
     """
+
+    painted = False
 
     def __init__(self, world: World, games: int) -> None:
         self.world = world
@@ -88,6 +91,10 @@ class Table(ABC):
     def draw(self, row: int) -> str:
         """One game as text for people."""
         return ""
+
+    def picture(self, row: int) -> npt.NDArray[np.uint8] | None:
+        """One game as a foreign world paints it, uint8 [H, W, 3], or None where it cannot."""
+        return None
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]] | None:
         """All games in progress as arrays, or None where a foreign world cannot tell them."""

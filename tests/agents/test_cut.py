@@ -124,11 +124,11 @@ def test_what_self_play_teaches_agrees_with_the_search(discount: float) -> None:
     world = taking(discount)
     config = SearchConfig(simulations=4000, solver=False, noise=0.0)
     selfplay = SelfPlay(world, 2, config, PlayConfig(sample=0, opening=0), seed=0)
-    lessons, sums = selfplay.play(takes, 3)
+    examples, sums = selfplay.play(takes, 3)
     assert sums["games"] == 2
-    ply = lessons.observations.argmax(axis=1)
-    assert lessons.outcome.tolist() == [VALUES[discount][p] for p in ply]
-    assert lessons.value == pytest.approx(lessons.outcome, abs=0.02)
+    ply = examples.observations.argmax(axis=1)
+    assert examples.outcome.tolist() == [VALUES[discount][p] for p in ply]
+    assert examples.value == pytest.approx(examples.outcome, abs=0.02)
 
 
 @pytest.mark.parametrize("discount", [1.0, 0.5])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elodrome.agents.agent import Budget, Learner, Task
-from elodrome.agents.defaults import ALONE, BOARDS, CONTROL, REAL, defaults_for
+from elodrome.agents.defaults import ALONE, BOARDS, CONTROL, PIXELS, REAL, defaults_for
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.registry import make_learner
 from elodrome.agents.specs import builtin
@@ -16,7 +16,7 @@ CARTPOLE = "gymnasium:CartPole-v1"
 
 
 @pytest.mark.parametrize(
-    ("table", "kind"), [(table, kind) for table in (CONTROL, ALONE, BOARDS, REAL) for kind in table]
+    ("table", "kind"), [(table, kind) for table in (CONTROL, ALONE, BOARDS, REAL, PIXELS) for kind in table]
 )
 def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(table, kind):
     cls, settings = builtin()[kind].load(), builtin()[kind].settings

@@ -15,7 +15,7 @@ from elodrome.agents.planning.mcts import MCTS, MCTSConfig
 from elodrome.agents.registry import make_agent
 from elodrome.agents.search.forest import Forest, Leaves, SearchConfig
 from elodrome.agents.search.games import play_games
-from elodrome.agents.search.rollouts import roll_out
+from elodrome.agents.search.playouts import play_all_out
 from elodrome.agents.search.selfplay import PlayConfig, SelfPlay, to_go
 from elodrome.envs.enumeration import Tables, enumerate_world
 from elodrome.envs.game import Game
@@ -137,14 +137,14 @@ def test_tree_search_with_a_judge_finds_the_values_of_best_play() -> None:
     np.testing.assert_allclose(q[np.arange(len(chosen)), found.choices], mine, atol=1e-12)
 
 
-def test_rollouts_are_worth_what_random_play_is() -> None:
+def test_playouts_are_worth_what_random_play_is() -> None:
     world = discounted("tic_tac_toe", 0.5)
     tables, chosen = late(world, 5, 401)
     rows, count = tables.rows()[chosen], 4000
     for seats in (tables.seats[chosen], 1 - tables.seats[chosen]):
         found = np.zeros((count, len(chosen)), np.float32)
         for seed in range(count):
-            roll_out(world.compiled, rows, seats, np.uint64(seed), world.discount, found[seed])
+            play_all_out(world.compiled, rows, seats, np.uint64(seed), world.discount, found[seed])
         want = [line_by_line(world, row, "random")[seat] for row, seat in zip(rows, seats, strict=True)]
         assert (np.abs(found.mean(axis=0) - want) <= 4.5 * found.std(axis=0) / count**0.5 + 1e-6).all()
 

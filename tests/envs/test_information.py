@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.information import InformationStates
 from elodrome.envs.registry import make_env
 from elodrome.errors import UserError
@@ -34,17 +33,6 @@ def test_observations_and_outcomes_are_those_of_the_rules(world: str) -> None:
             edges = slice(*model.offsets[s * game.actions + a : s * game.actions + a + 2])
             assert np.diff(model.quantiles[edges], prepend=0.0) == pytest.approx(tables.probability[edges])
             assert model.quantiles[edges][-1] == pytest.approx(1.0)
-
-
-def test_a_topological_order_where_there_is_one() -> None:
-    tables = enumerate_world(make_env("tic_tac_toe"))
-    order = tables.order()
-    assert order is not None
-    assert sorted(order) == list(range(tables.size))
-    place = np.argsort(order)
-    source = np.repeat(np.arange(tables.size * 9) // 9, np.diff(tables.offsets))
-    assert (place[source] < place[tables.next_state]).all()
-    assert enumerate_world(make_env("cliff_walking")).order() is None  # one may go round in circles
 
 
 def test_too_many_states_are_refused() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from elodrome.agents.ops.returns import with_next
 from elodrome.agents.ops.td import own_discount
 
 EPSILON = 1e-3
@@ -60,7 +61,8 @@ def n_step_values(rewards: Any, values: Any, goes_on: Any, tails: Any, turn: flo
         total, weight = np.zeros_like(z[t]), np.ones_like(z[t])
         last = min(t + n, size - 1)
         for i in range(t, last):
-            total += weight * (rewards[i] + discount * (1 - goes_on[i]) * tails[i])
-            weight = weight * goes_on[i] * own_discount(discount, 0, (i + 1 - t) % seats) * turn
+            earned = rewards[i] + discount * (1 - goes_on[i]) * tails[i]
+            fade = goes_on[i] * own_discount(discount, 0, (i + 1 - t) % seats) * turn
+            total, weight = with_next(total, weight, earned, fade)
         z[t] = total + weight * values[last]
     return z

@@ -12,6 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 
+def with_next(total: Any, weight: Any, r_t: Any, discount_t: Any) -> tuple[Any, Any]:
+    """A sum ``r_1 + gamma r_2 + ...`` (eq. 2.55) with the next reward in it, and the weight of the one after: what
+    sums over n steps are made of, forwards. They begin as 0 and 1."""
+    return total + weight * r_t, weight * discount_t
+
+
 def discounted_returns(r_t: Any, discount_t: Any, v_t: Any, continues: Any) -> Any:
     """``G_t = r_t + gamma G_{t+1}`` (eq. 1.8), backwards from the end [T, B]; v_t stands in for what was cut off."""
     returns = 0.0 * r_t  # floats, also where rewards are integers
@@ -32,12 +38,12 @@ def td_residuals(r_t: Any, discount_t: Any, v_tm1: Any, v_t: Any) -> Any:
 def n_step_advantages(r_t: Any, discount_t: Any, v_tm1: Any, v_t: Any, continues: Any, n: int) -> Any:
     """``A^(n)_t``, the sum of the next n residuals, discounted (eq. 3.49) [T, B]; fewer where an episode ends."""
     delta = td_residuals(r_t, discount_t, v_tm1, v_t)
-    advantages = 1.0 * delta
+    decay = discount_t * continues
+    advantages = 0.0 * delta
     for t in range(len(r_t)):
-        weight = 1
-        for k in range(t + 1, min(t + n, len(r_t))):
-            weight = weight * discount_t[k - 1] * continues[k - 1]
-            advantages[t] = advantages[t] + weight * delta[k]
+        weight = 1.0
+        for k in range(t, min(t + n, len(r_t))):
+            advantages[t], weight = with_next(advantages[t], weight, delta[k], decay[k])
     return advantages
 
 

@@ -19,7 +19,7 @@ Sample = Callable[[Floats, Mask, Reals], Actions]  # of a policy, from observati
 
 
 @dataclass(frozen=True)
-class Rollout:
+class Experience:
     """T decisions in each of B games.
 
     observation float32 [T + 1, B, *shape], the last of what is to be decided next; legal bool [T, B, A]; action int64
@@ -58,7 +58,7 @@ def episode_metrics(returns: Reals, lengths: Reals) -> dict[str, float]:
     return {"return": float(returns.mean()), "length": float(lengths.mean())}
 
 
-def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int | None = None) -> Rollout:
+def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int | None = None) -> Experience:
     """Play ``horizon`` decisions in every game, or, where it is None, one new episode in each from start to end (in
     an environment that does not restart its games)."""
     if horizon is None:
@@ -92,4 +92,4 @@ def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int
     columns["observation"] = np.concatenate([columns["observation"], env.observation[None]])
     final = np.concatenate(cuts) if cuts else np.zeros((0, *env.world.observation_shape), np.float32)
     returns, lengths = np.concatenate(episodes, axis=1)
-    return Rollout(**columns, final=final, returns=returns, lengths=lengths)
+    return Experience(**columns, final=final, returns=returns, lengths=lengths)

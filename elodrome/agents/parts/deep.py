@@ -17,15 +17,17 @@ SOLO_DISCOUNT = 0.99
 
 
 class DeepConfig(OpponentConfig):
-    """torso: how observations are read; channels: of its convolutions; hidden: widths of the layers behind. rate:
-    Adam's step size. discount: None is the world's own, at most 0.99 in solo worlds, where episodes may be long and
-    nothing else bounds the values. The rest as ``OpponentConfig`` says."""
+    """torso: how observations are read, "auto" as ``networks.make_torso`` says; channels: of convolutions over a
+    board; hidden: widths of the layers behind. rate: Adam's step size. discount: None is the world's own, at most
+    0.99 in solo worlds, where episodes may be long and nothing else bounds the values. clip_rewards: learn from the
+    signs of rewards alone; what is reported stays in the world's own units. The rest as ``OpponentConfig`` says."""
 
     hidden: tuple[int, ...] = Field((128, 128), min_length=1)
     channels: int = Field(16, ge=1)
-    torso: Torso = "mlp"
+    torso: Torso = "auto"
     rate: float = Field(1e-3, gt=0.0)
     discount: float | None = Field(None, ge=0.0, le=1.0)
+    clip_rewards: bool = False
 
 
 def discount_of(world: World, given: float | None) -> float:

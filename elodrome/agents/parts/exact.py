@@ -64,9 +64,17 @@ class Decisions:
         value = self.value(policy)
         return (self.action_value(value) - value[:, None]) * self.legal
 
-    def visits(self, policy: Reals) -> Reals:
-        """``sum_t gamma^t P(s_t = s)`` [S]; times (1 - gamma) it is the distribution d_pi of appendix A.3."""
+    def visits(self, policy: Reals, steps: int | None = None) -> Reals:
+        """``sum_t gamma^t P(s_t = s)`` [S]; times (1 - gamma) it is the distribution d_pi of appendix A.3. Of the first
+        ``steps`` decisions alone, where an episode is cut off after so many."""
         transition, _ = self.under(policy)
+        if steps is not None:
+            total, weight = 0.0 * self.start, self.start
+            for _ in range(steps):
+                total, weight = total + weight, self.discount * (weight @ transition)
+                if weight.sum() < 1e-15:  # hardly anybody is still under way
+                    break
+            return total
         return self._solve((np.eye(len(transition)) - self.discount * transition).T, self.start)
 
     def performance(self, policy: Reals) -> float:

@@ -1,15 +1,16 @@
 """Networks of the deep agents, and their arrays on the way to and from a file.
 
-Any observation goes through a multilayer perceptron; one of shape [C, H, W] through convolutions where asked for (at
-Connect Four both learned as much per decision seen, and on a CPU the perceptron was four times faster). Weights come
-from a seed of their own; torch's global generators are left as they were.
+Pictures go through the convolutions of Mnih et al. (2015), any other observation through a multilayer perceptron; one
+of shape [C, H, W] through small convolutions where asked for (at Connect Four both learned as much per decision seen,
+and on a CPU the perceptron was four times faster). Weights come from a seed of their own; torch's global generators are
+left as they were.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,9 @@ from elodrome.envs.game import World
 from elodrome.errors import BrokenAgent, UserError
 
 Arrays = dict[str, npt.NDArray[Any]]
-Torso = Literal["mlp", "conv"]
+Torso = Literal["auto", "mlp", "conv", "nature"]
+NATURE = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, their size, stride (Mnih et al. 2015)
+SMALLEST = 36  # rows and columns for which they leave anything
 START = -0.5  # log std of a fresh policy over real numbers, in units of their bounds
 
 
@@ -46,14 +49,30 @@ class Chain(nn.Sequential):
         return inputs
 
 
-def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind: Torso) -> tuple[nn.Module, int]:
+class Brightness(nn.Module):
+    """Pixels, whole numbers from 0 to 255, as numbers from 0 to 1."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs / 255
+
+
+def make_torso(
+    shape: Sequence[int], hidden: Sequence[int], channels: int, kind: Torso, pixels: bool = False
+) -> tuple[nn.Module, int]:
     """From observations [B, *shape] to features [B, hidden[-1]]; returns the module and the number of features.
 
-    Raises UserError when convolutions are asked for where observations are no planes.
+    pixels: observations are pictures; "auto" is then "nature", where they are large enough, and else "mlp". Raises
+    UserError when convolutions are asked for where observations are no planes, or planes too small.
     """
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [Brightness()] if pixels else []
+    large = len(shape) == 3 and min(shape[1:]) >= SMALLEST
+    if kind == "auto":
+        kind = "nature" if pixels and large else "mlp"
     if kind == "conv" and len(shape) != 3:
         raise UserError(f"torso conv needs observations of shape [C, H, W], not {list(shape)}; choose mlp")
+    if kind == "nature" and not large:
+        least = f"[C, {SMALLEST}, {SMALLEST}] at least"
+        raise UserError(f"torso nature needs observations of shape {least}, not {list(shape)}; choose mlp")
     size = int(np.prod(shape))
     if kind == "conv":
         planes = shape[0]
@@ -61,6 +80,15 @@ def make_torso(shape: Sequence[int], hidden: Sequence[int], channels: int, kind:
             layers += [nn.Conv2d(planes, channels, 3, padding=1), nn.ReLU()]
             planes = channels
         size = planes * shape[1] * shape[2]
+    if kind == "nature":
+        planes, *sides = shape
+        for filters, width, stride in NATURE:
+            layer = nn.Conv2d(planes, filters, width, stride)
+            nn.init.orthogonal_(layer.weight, 2.0**0.5)
+            nn.init.zeros_(cast(Tensor, layer.bias))
+            layers += [layer, nn.ReLU()]
+            planes, sides = filters, [(side - width) // stride + 1 for side in sides]
+        size = planes * sides[0] * sides[1]
     layers.append(nn.Flatten())
     for width in hidden:
         layers += [linear(size, width), nn.ReLU()]
@@ -84,10 +112,11 @@ class Actor(Chain):
 class PolicyValueNet(nn.Module):
     """An actor and a critic with torsos of their own: a policy and values [B]."""
 
-    def __init__(self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "mlp") -> None:
+    def __init__(self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "auto") -> None:
         super().__init__()
-        actor, features = make_torso(world.observation_shape, hidden, channels, torso)
-        critic, _ = make_torso(world.observation_shape, hidden, channels, torso)
+        read = (world.observation_shape, hidden, channels, torso, world.pixels)
+        actor, features = make_torso(*read)
+        critic, _ = make_torso(*read)
         self.head = head_of(world)
         self.actor = Actor(world, actor, features)
         self.critic = Chain(critic, linear(features, 1, 1.0))
@@ -247,8 +276,10 @@ def adam(module: nn.Module, rate: float) -> FlatAdam:
 
 
 def to_tensor(array: npt.NDArray[Any], device: str | torch.device) -> Tensor:
-    """An array on the device; reals as float32."""
+    """An array on the device; reals, and observations kept in bytes, as float32 (bytes once they are there)."""
     tensor = torch.from_numpy(array)
+    if tensor.dtype == torch.uint8:
+        return tensor.to(device).float()
     return tensor.to(device, torch.float32) if tensor.is_floating_point() else tensor.to(device)
 
 

@@ -27,6 +27,7 @@ from elodrome.seeding import U64, mix64
 Opponent = Callable[[Positions], Sequence[int] | Actions]  # an agent's ``act``, or a learner's own policy
 Play = Callable[[Any, Positions], Actions]  # the actions [B] of a learner's policy with a network of its kind
 
+WORDS = ("self", "mixed", "past", "prioritised")  # what an opponent may be besides the spec of an agent
 MEMORY = 50  # games; of more against one self, the last count most
 LEAST = 0.01  # of the greatest weight there is: whoever is always beaten is met now and then all the same
 
@@ -196,13 +197,17 @@ class Opponents:
 
 def opponents_of(world: World, config: OpponentConfig, play: Play, net: nn.Module) -> Opponents:
     """Whom a learner meets in a ``SeatEnv`` by its settings; ``play`` is its policy with a network of the kind of
-    ``net``, the one that learns. Nobody in solo worlds. Raises UserError for an opponent that is none."""
+    ``net``, the one that learns. Nobody in solo worlds. Raises UserError for an opponent that is none, or one where
+    there is nobody to play against."""
 
     def myself(positions: Positions) -> Actions:
         return play(net, positions)
 
     share = config.self_share
     if world.players == 1:
+        if config.opponent not in WORDS:
+            alone = f"{world.id} has one seat, nobody to play against; leave it out"
+            raise UserError(f"opponent={config.opponent}: {alone}")
         return Opponents()
     if config.opponent == "self":
         return Opponents([(1.0, myself)])
@@ -211,7 +216,7 @@ def opponents_of(world: World, config: OpponentConfig, play: Play, net: nn.Modul
     if config.opponent in ("past", "prioritised"):
         past = Past(net, config.past, prioritised=config.opponent == "prioritised")
         return Opponents([(share, myself)], (1.0 - share, past), play, config.past_every)
-    return Opponents([(1.0, fixed(config.opponent, world, ("self", "mixed", "past", "prioritised")))])
+    return Opponents([(1.0, fixed(config.opponent, world, WORDS))])
 
 
 def stranger(choice: str, world: World, words: Sequence[str]) -> Opponent | None:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
+from elodrome.agents.ops.returns import with_next
+from elodrome.agents.parts.frames import Frames
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.sumtree import SumTree
 from elodrome.agents.parts.vector import SeatEnv
@@ -24,16 +26,24 @@ Batch = dict[str, npt.NDArray[Any]]
 
 
 class Field(NamedTuple):
-    """One field of an entry: its shape and the type it is kept in."""
+    """One field of an entry: its shape and the type it is kept in. shared: it is a stack of pictures [C, H, W], most of
+    which stand in other entries, too (see ``Frames``)."""
 
     shape: tuple[int, ...]
     dtype: type[np.generic]
+    shared: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """What an entry takes, without the pictures where these are shared."""
+        return self.shape[0] * 4 if self.shared else int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
 def transition_fields(world: World, *, in_bytes: bool = False) -> dict[str, Field]:
     """What a transition consists of, in the order of ``NStep``. discount is 0 where it ended the episode (and only
-    there); ``in_bytes`` keeps observations as uint8, a quarter of the memory, where all are whole numbers to 255."""
-    seen = Field(world.observation_shape, np.uint8 if in_bytes else np.float32)
+    there); ``in_bytes`` keeps observations as uint8, a quarter of the memory, where all are whole numbers to 255, and
+    those that are pictures once each."""
+    seen = Field(world.observation_shape, np.uint8 if in_bytes else np.float32, in_bytes and world.pixels)
     return {
         "observation": seen,
         "action": Field(world.action_shape, np.float32 if world.continuous else np.int64),
@@ -63,7 +73,8 @@ def free_memory() -> int:
 
 def _must_fit(world: World, fields: Mapping[str, Field], capacity: int) -> None:
     """Raises UserError, before anything is allocated, where the ring would not fit into memory."""
-    each = sum(int(np.prod(field.shape)) * np.dtype(field.dtype).itemsize for field in fields.values())
+    each = sum(field.bytes for field in fields.values())
+    each += max((int(np.prod(field.shape[1:])) for field in fields.values() if field.shared), default=0)  # a new one
     room = int(USED * free_memory())
     if capacity * each > room:
         raise UserError(
@@ -91,7 +102,12 @@ class Replay:
         self.world, self.capacity, self.priority = world, capacity, priority
         self.count = 0  # entries ever added
         self._greatest = 1.0
-        self._ring: Batch = {name: np.zeros((capacity, *f.shape), f.dtype) for name, f in fields.items()}
+        self._shared = {name: f.shape[1:] for name, f in fields.items() if f.shared}
+        self._frames = Frames(next(iter(self._shared.values())), self._room_for) if self._shared else None
+        self._ring: Batch = {
+            name: np.zeros((capacity, f.shape[0]), np.int32) if f.shared else np.zeros((capacity, *f.shape), f.dtype)
+            for name, f in fields.items()
+        }
         self._tree = SumTree(capacity) if priority else None
 
     def __len__(self) -> int:
@@ -103,9 +119,17 @@ class Replay:
         size = len(batch["action"])
         kept = slice(max(0, size - self.capacity), None)
         at = (self.count + np.arange(size)[kept]) % self.capacity
-        for name, ring in self._ring.items():
-            fresh = batch[name][kept]
-            ring[at] = _whole(fresh, self.world) if ring.dtype == np.uint8 and fresh.dtype != np.uint8 else fresh
+        fresh = {name: batch[name][kept] for name in self._ring}
+        for name, array in fresh.items():
+            if (self._ring[name].dtype == np.uint8 or name in self._shared) and array.dtype != np.uint8:
+                fresh[name] = _whole(array, self.world)
+        if self._frames is not None:
+            over = at[at < len(self)]  # the entries that go
+            for name in self._shared:
+                self._frames.release(self._ring[name][over])
+                fresh[name] = self._frames.put(fresh[name])
+        for name, array in fresh.items():
+            self._ring[name][at] = array
         if self._tree is not None:
             self._tree.set(at, np.full(len(at), self._greatest**self.priority))
         self.count += size
@@ -117,7 +141,11 @@ class Replay:
             at = rng.integers(0, len(self), size)
         else:
             at = self._tree.find((np.arange(size) + rng.random(size)) / size)
-        return at, {name: ring[at] for name, ring in self._ring.items()}
+        return at, {name: self._read(name, at) for name in self._ring}
+
+    def _read(self, name: str, at: Any) -> npt.NDArray[Any]:
+        kept = self._ring[name][at]
+        return kept if self._frames is None or name not in self._shared else self._frames.get(kept)
 
     def weights(self, at: Ints, beta: float) -> Reals:
         """Importance weights ``(N P(i))^-beta`` [B] over their greatest: with ``beta`` 1 they make up for all that
@@ -135,7 +163,15 @@ class Replay:
 
     def __getitem__(self, field: str) -> npt.NDArray[Any]:
         """All that is kept of a field, oldest not first."""
-        return self._ring[field][: len(self)]
+        return self._read(field, slice(len(self)))
+
+    def _room_for(self, size: int) -> None:
+        """Raises UserError where pictures would take more bytes than there are."""
+        if size > (room := int(USED * free_memory())):
+            raise UserError(
+                f"a replay of capacity={self.capacity} on {self.world.id} needs {size / 2**30:.1f} GiB for what "
+                f"{len(self)} transitions show, and {room / 2**30:.1f} GiB can be used; {_round(len(self))} would fit"
+            )
 
     def reward_scale(self) -> float:
         """The root mean square of the rewards kept, 1 where all are 0: what losses are measured in."""
@@ -144,7 +180,9 @@ class Replay:
 
     def snapshot(self) -> dict[str, Any]:
         """What is kept, as arrays."""
-        kept: dict[str, Any] = {name: self[name].copy() for name in self._ring}
+        kept: dict[str, Any] = {name: ring[: len(self)].copy() for name, ring in self._ring.items()}
+        if self._frames is not None:
+            kept |= self._frames.snapshot({name: kept[name] for name in self._shared})
         if self._tree is not None:
             kept |= {"priorities": self._tree.priorities[: len(self)], "greatest": self._greatest}
         return {**kept, "count": self.count}
@@ -152,6 +190,8 @@ class Replay:
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go back to a snapshot of a ring of the same capacity."""
         self.count = int(snapshot["count"])
+        if self._frames is not None:
+            snapshot = snapshot | self._frames.resume(snapshot, tuple(self._shared))
         for name, ring in self._ring.items():
             ring[: len(self)] = snapshot[name]
         if self._tree is not None:
@@ -199,8 +239,7 @@ class NStep:
         ended = env.terminated | env.truncated
         whole = []
         for age, step in enumerate(reversed(self._begun), 1):
-            step["reward"] = step["reward"] + step["discount"] * env.reward
-            step["discount"] = step["discount"] * self.gamma
+            step["reward"], step["discount"] = with_next(step["reward"], step["discount"], env.reward, self.gamma)
             rows = np.flatnonzero(step["open"] & (ended | (age == self.n)))
             if len(rows):
                 step["open"][rows] = False

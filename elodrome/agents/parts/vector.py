@@ -37,7 +37,8 @@ class SeatEnv:
     float64 [B]; terminated and truncated bool [B]; final_observation float32 [B, *shape] and final_legal uint8 [B, A],
     what a decision led to before any restart (where the game is over by truncation no mask is defined, and all
     actions count as legal). live int64 [k]: the rows in play; with ``restart=False`` a finished row rests until
-    ``reset``, and its entries mean nothing. returns, lengths: of the episodes that ended in the last step.
+    ``reset``, and its entries mean nothing. returns, lengths: of the episodes that ended in the last step, in the
+    world's own units also where ``clip_rewards`` leaves of each reward its sign.
 
     Raises UserError when a world of several seats gets no opponent.
     """
@@ -50,11 +51,12 @@ class SeatEnv:
         opponents: Opponents | Sequence[tuple[float, Opponent]] = (),
         *,
         restart: bool = True,
+        clip_rewards: bool = False,
     ) -> None:
         self.opponents = opponents if isinstance(opponents, Opponents) else Opponents(opponents)
         if world.players > 1 and not self.opponents:
             raise UserError(f"{world.id} has {world.players} seats: learning in one of them needs opponents")
-        self.world, self.size, self.restart = world, size, restart
+        self.world, self.size, self.restart, self.clip_rewards = world, size, restart, clip_rewards
         self.table = world.table(size)
         self._seed = np.uint64(derive(seed, "games"))
         self._rows = np.arange(size)
@@ -91,6 +93,8 @@ class SeatEnv:
         self.terminated = over & ~self.truncated
         self._episode[live, 0] += self.reward[live]
         self._episode[live, 1] += 1
+        if self.clip_rewards:
+            self.reward = np.sign(self.reward)
         ended = np.flatnonzero(over)
         if not len(ended):
             self._look()

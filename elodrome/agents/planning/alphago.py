@@ -1,10 +1,10 @@
-"""AlphaGo: imitation, policy gradient, a value network, and a search that mixes it with rollouts (notes 4.5.2, figure
+"""AlphaGo: imitation, policy gradient, a value network, and a search that mixes it with playouts (notes 4.5.2, figure
 4.7; Silver et al. 2016).
 
 Three networks are trained one after the other. p_sigma imitates the games of an expert (people's games there, those of
 another agent here). p_rho begins as p_sigma and learns by REINFORCE from games against its own past. v_theta learns to
 tell who wins games of p_rho. The search takes its priors from p_sigma, which AlphaGo's authors found better at that
-than p_rho, and judges leaves by (1 - lambda) v_theta(s) + lambda z, with z the end of one random rollout.
+than p_rho, and judges leaves by (1 - lambda) v_theta(s) + lambda z, with z the end of one random playout.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from elodrome.agents.search.agent import SearchAgent
 from elodrome.agents.search.boardnet import BoardNet, NetEvaluator
 from elodrome.agents.search.forest import SearchConfig
 from elodrome.agents.search.games import Choose, Played, play_games, sampler
-from elodrome.agents.search.rollouts import MixedEvaluator
-from elodrome.agents.search.selfplay import Lessons, Window
+from elodrome.agents.search.playouts import MixedEvaluator
+from elodrome.agents.search.selfplay import Examples, Window
 from elodrome.envs.game import Game, World
 from elodrome.errors import UserError
 from elodrome.seeding import derive, generator
@@ -37,7 +37,7 @@ from elodrome.seeding import derive, generator
 ABOUT = {
     "cls": "AlphaGo",
     "chapter": "4",
-    "summary": "imitation, policy gradient and a value network; search with rollouts",
+    "summary": "imitation, policy gradient and a value network; search with playouts",
     "players": (2, 2),
     "needs": ("state", "perfect", "zero_sum", "deterministic"),
 }
@@ -47,7 +47,7 @@ NETS = ("imitation", "policy", "value")
 class AlphaGoConfig(SearchConfig):
     """simulations: when the trained agent acts; 0 plays the prior alone: its most probable action or, where ``greedy``
     is off, one drawn from it, as REINFORCE trains it. prior: whose policy guides the search, p_sigma ("imitation"),
-    p_rho ("policy") or none. mix: lambda, the share of the rollout in a leaf's value. expert: spec of the agent that is
+    p_rho ("policy") or none. mix: lambda, the share of the playout in a leaf's value. expert: spec of the agent that is
     imitated. imitate, reinforce: shares of the budget that go to p_sigma and p_rho; the rest goes to v_theta. channels,
     blocks, hidden: of each network, see ``BoardNet``. games: played in one iteration, each begun with 0 to ``opening``
     uniformly random plies. batch, reuse: of the regressions; how often a position is learned from. window: positions
@@ -135,7 +135,7 @@ class AlphaGo(KeptLearner):
         """Teach a network the actions or the outcomes of games, on positions of the window; the mean loss."""
         c, net, optimiser, window = self.config, self.nets[name], self.optimisers[name], self.windows[name]
         done = np.eye(self.world.actions, dtype=np.float32)[played.actions]
-        window.add(Lessons(played.observations, done, played.outcome, np.zeros_like(played.outcome)))
+        window.add(Examples(played.observations, done, played.outcome, np.zeros_like(played.outcome)))
         net.train()
         losses = []
         for _ in range(max(1, round(len(played.actions) * c.reuse / c.batch))):

@@ -132,8 +132,8 @@ class AlphaZero(KeptLearner):
             for (number, _), (_, sums) in zip(met, played, strict=True):
                 ended = int(sums["rivals"]) * (number >= 0)
                 self.past.tell(np.full(ended, number), np.full(ended, sums["against rivals"] / max(ended, 1)))
-            lessons = joined([part for part, _ in played], self.world)
-            self.window.add(lessons)
+            examples = joined([part for part, _ in played], self.world)
+            self.window.add(examples)
             self.steps += c.moves * sum(shard.games for shard in self.shards)
             games, plies, first = (sum(sums[key] for _, sums in played) for key in ("games", "plies", "first"))
             if games:

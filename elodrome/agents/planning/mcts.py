@@ -1,4 +1,4 @@
-"""Monte Carlo tree search: UCT with random rollouts, over any world of ours (notes 4.4, algorithm 11, eq. 4.1).
+"""Monte Carlo tree search: UCT with random playouts, over any world of ours (notes 4.4, algorithm 11, eq. 4.1).
 
 Every seat maximises its own return, so that games of one, two or more seats, zero-sum or not, are searched by the
 same loop. Dice are nodes of their own: below an action lies one node for each outcome, and outcomes are sampled. What
@@ -30,7 +30,7 @@ from elodrome.seeding import mix64
 ABOUT = {
     "cls": "MCTS",
     "chapter": "4",
-    "summary": "UCT tree search with random rollouts and proven wins",
+    "summary": "UCT tree search with random playouts and proven wins",
     "needs": ("state", "perfect"),
 }
 
@@ -109,7 +109,7 @@ def search(
                 path[depth], chooser[depth] = child, seat
                 node = child
 
-            # Evaluation: what is proven is known; elsewhere one random rollout.
+            # Evaluation: what is proven is known; elsewhere one random playout.
             discovered = False
             if tree.proven[node]:
                 for p in range(players):

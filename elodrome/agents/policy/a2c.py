@@ -55,15 +55,15 @@ class A2C(PolicyLearner):
             for _ in range(updates):
                 if c.anneal:
                     annealed(self.optimiser, c.rate, self.steps, budget.steps)
-                rollout = collect(self.env, self.sample, self.rng, c.horizon)
-                batch = self.judged(rollout, c.gae_lambda)
+                experience = collect(self.env, self.sample, self.rng, c.horizon)
+                batch = self.judged(experience, c.gae_lambda)
                 policy = self.net.policy(batch["observation"], batch.get("legal"))
                 policy_loss = pg.policy_gradient_loss(policy.log_prob(batch["action"]), batch["advantage"])  # (3.43)
                 value_loss = pg.value_loss(self.net.value(batch["observation"]), batch["target"])  # (3.44), (3.45)
                 entropy = policy.entropy().mean()
                 descend(self.optimiser, policy_loss + c.value_weight * value_loss - c.entropy * entropy, c.max_norm)
                 losses.append(torch.stack([policy_loss, value_loss, entropy]).detach())
-                metrics |= rollout.metrics
+                metrics |= experience.metrics
                 self.steps += len(batch["action"])
                 if self.steps >= budget.steps:
                     break

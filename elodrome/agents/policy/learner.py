@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elodrome.agents.agent import Agent, Evaluation, Positions, Task
 from elodrome.agents.ops.returns import gae
-from elodrome.agents.parts.collecting import Rollout
+from elodrome.agents.parts.collecting import Experience
 from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite
 from elodrome.agents.parts.heads import onto, probabilities, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
@@ -141,7 +141,8 @@ class PolicyLearner(KeptLearner):
     def seats(self, size: int, *, restart: bool = True) -> SeatEnv:
         """``size`` games against the opponents of the settings."""
         rivals = opponents_of(self.world, self.config, self.play, self.net)
-        return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart)
+        clip = self.config.clip_rewards
+        return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart, clip_rewards=clip)
 
     def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
         """Actions [B] at these quantiles of pi(. | s), as the head has them. Raises Diverged when the network answers
@@ -169,20 +170,20 @@ class PolicyLearner(KeptLearner):
             values: Reals = self.net.value(observations).cpu().numpy().astype(np.float64)
         return values
 
-    def judged(self, rollout: Rollout, lambda_: float) -> dict[str, Tensor]:
+    def judged(self, experience: Experience, lambda_: float) -> dict[str, Tensor]:
         """The decisions [T * B] with their advantages (3.59) and what the critic should have said (algorithm 9);
         "legal" only where not all actions are."""
-        observation = self.tensor(rollout.observation)
+        observation = self.tensor(experience.observation)
         value = self.values(observation.flatten(0, 1)).reshape(observation.shape[:2])
         following = value[1:].copy()
-        if len(rollout.final):
-            following[rollout.truncated] = self.values(self.tensor(rollout.final))
-        scaled = rollout.reward / self.scale.update(rollout.reward)
-        discount = self.discount * ~rollout.terminated
-        advantage = gae(scaled, discount, value[:-1], following, rollout.continues, lambda_)
+        if len(experience.final):
+            following[experience.truncated] = self.values(self.tensor(experience.final))
+        scaled = experience.reward / self.scale.update(experience.reward)
+        discount = self.discount * ~experience.terminated
+        advantage = gae(scaled, discount, value[:-1], following, experience.continues, lambda_)
         batch = {
-            **({} if rollout.legal.all() else {"legal": rollout.legal}),
-            "action": rollout.action,
+            **({} if experience.legal.all() else {"legal": experience.legal}),
+            "action": experience.action,
             "advantage": advantage,
             "target": advantage + value[:-1],
         }

@@ -109,7 +109,8 @@ class OffPolicyLearner(KeptLearner):
         self.rng = generator(task.seed, type(self).__name__.lower())
         self.scale = 1.0  # what rewards are divided by: their root mean square in the warm-up
         self.steps = self.updates = 0
-        self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play, self.net))
+        rivals = opponents_of(self.world, c, self.play, self.net)
+        self.env = SeatEnv(self.world, c.envs, task.seed, rivals, clip_rewards=c.clip_rewards)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env, shape = self.config, self.env, self.world.action_shape

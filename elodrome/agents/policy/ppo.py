@@ -61,8 +61,8 @@ class PPO(PolicyLearner):
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.optimiser, c.rate, self.steps, budget.steps)
-            rollout = collect(self.env, self.sample, self.rng, c.horizon)
-            batch = self.judged(rollout, c.gae_lambda)
+            experience = collect(self.env, self.sample, self.rng, c.horizon)
+            batch = self.judged(experience, c.gae_lambda)
             with torch.no_grad():
                 old = self.net.policy(batch["observation"], batch.get("legal"))
                 batch["log_prob"] = old.log_prob(batch["action"])
@@ -77,7 +77,7 @@ class PPO(PolicyLearner):
                     losses.append(self._update(part, old.at(chosen) if c.objective == "kl" else old))
             self.steps += count
             names = ("loss/policy", "loss/value", "entropy", "kl")
-            metrics = rollout.metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
+            metrics = experience.metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
             if c.objective == "kl":
                 with torch.no_grad():
                     new = self.net.policy(batch["observation"], batch.get("legal"))

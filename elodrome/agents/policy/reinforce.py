@@ -25,7 +25,7 @@ from torch import Tensor
 from elodrome.agents.agent import Budget, Ints, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import discounted_returns
-from elodrome.agents.parts.collecting import Rollout, collect
+from elodrome.agents.parts.collecting import Experience, collect
 from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.heads import probabilities
 from elodrome.agents.parts.networks import adam, descend
@@ -85,11 +85,11 @@ class Reinforce(PolicyLearner):
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.actor, c.rate, self.steps, budget.steps)
-            rollout = collect(self.env, self.sample, self.rng)
-            batch, self.played = self.batch(rollout), c.episodes
+            experience = collect(self.env, self.sample, self.rng)
+            batch, self.played = self.batch(experience), c.episodes
             while len(batch["action"]) < c.decisions:
-                rollout = collect(self.env, self.sample, self.rng)
-                more = self.batch(rollout)
+                experience = collect(self.env, self.sample, self.rng)
+                more = self.batch(experience)
                 more["episode"] += self.played
                 batch = {name: torch.cat([tensor, more[name]]) for name, tensor in batch.items()}
                 self.played += c.episodes
@@ -102,27 +102,27 @@ class Reinforce(PolicyLearner):
                 descend(self.critic, measured["loss/value"], c.max_norm)
             self.steps += len(batch["action"])
             numbers = torch.stack(list(measured.values())).tolist()
-            metrics = rollout.metrics | dict(zip(measured, numbers, strict=True))
+            metrics = experience.metrics | dict(zip(measured, numbers, strict=True))
             require_finite(self.steps, metrics)
             yield Progress(self.steps, metrics)
 
-    def batch(self, rollout: Rollout) -> dict[str, Tensor]:
+    def batch(self, experience: Experience) -> dict[str, Tensor]:
         """All N decisions of an episode in each game, with their returns and what is subtracted from these. What
         truncation cut off counts as the critic expects it, as 0 where there is none."""
-        live = rollout.live
+        live = experience.live
         rest = np.zeros(live.shape)
-        if self.learns_baseline and len(rollout.final):
-            rest[rollout.truncated] = self.values(self.tensor(rollout.final))
-        scaled = rollout.reward / self.scale.update(rollout.reward[live])
-        discount = self.discount * ~rollout.terminated
-        returns, episode = discounted_returns(scaled, discount, rest, rollout.continues)[live], np.nonzero(live)[1]
+        if self.learns_baseline and len(experience.final):
+            rest[experience.truncated] = self.values(self.tensor(experience.final))
+        scaled = experience.reward / self.scale.update(experience.reward[live])
+        discount = self.discount * ~experience.terminated
+        returns, episode = discounted_returns(scaled, discount, rest, experience.continues)[live], np.nonzero(live)[1]
         baseline = np.zeros(len(returns))
         if self.config.baseline == "constant":
             baseline = mean_of_others(returns, episode)
         arrays = {
-            "observation": rollout.observation[:-1][live],
-            "legal": rollout.legal[live],
-            "action": rollout.action[live],
+            "observation": experience.observation[:-1][live],
+            "legal": experience.legal[live],
+            "action": experience.action[live],
             "return": returns,
             "baseline": baseline,
             "episode": episode,

@@ -59,9 +59,9 @@ class TRPO(PolicyLearner):
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.critic, c.rate, self.steps, budget.steps)
-            rollout = collect(self.env, self.sample, self.rng, c.horizon)
-            batch = self.judged(rollout, c.gae_lambda)
-            metrics = rollout.metrics | self.improve(batch)
+            experience = collect(self.env, self.sample, self.rng, c.horizon)
+            batch = self.judged(experience, c.gae_lambda)
+            metrics = experience.metrics | self.improve(batch)
             count, losses = len(batch["action"]), []
             for _ in range(c.value_epochs):
                 for chosen in torch.split(self.tensor(self.rng.permutation(count)), c.minibatch):

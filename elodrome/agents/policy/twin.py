@@ -29,8 +29,8 @@ class ActorTwin(nn.Module):
 
     def __init__(self, world: World, hidden: Sequence[int], outputs: int) -> None:
         super().__init__()
-        entries = len(world.low)
-        torso, features = make_torso(world.observation_shape, hidden, 1, "mlp")
+        entries, self.pixels = len(world.low), world.pixels
+        torso, features = make_torso(world.observation_shape, hidden, 1, "mlp", world.pixels)
         self.actor = Chain(torso, linear(features, outputs * entries, 0.01))
         size, layers = world.observation_size + entries, list[nn.Module]()
         for width in hidden:
@@ -40,6 +40,8 @@ class ActorTwin(nn.Module):
 
     def q(self, observations: Tensor, actions: Tensor) -> Tensor:
         """Q_1 and Q_2 [2, B] of actions [B, ...] in units of the bounds."""
+        if self.pixels:
+            observations = observations / 255
         given = torch.cat([observations.flatten(1), actions.flatten(1)], -1)
         values: Tensor = self.critics(given.expand(2, *given.shape))
         return values.squeeze(-1)

@@ -31,7 +31,7 @@ class Visits:
             raise UserError(f"weights=state needs a world of one seat; {world.id} has {world.players}")
         states = InformationStates.of(world, LIMIT)
         self._process = Decisions.of(states.tables, discount)
-        self._live = states.first
+        self._live, self._limit = states.first, world.max_steps
         if len(self._live) < (states.tables.seats >= 0).sum():
             raise UserError(f"weights=state needs a world that shows its state; {world.id} looks the same in several")
         self.observations = states.observations.reshape(-1, *world.observation_shape)
@@ -43,11 +43,13 @@ class Visits:
         return self._index.find(keys_of(np.zeros(len(observations), np.int64), observations, legal))
 
     def met(self, policy: Reals) -> Reals:
-        """How often an episode comes to each state [I], in expectation: what a policy's own episodes are drawn from."""
-        return replace(self._process, discount=1.0).visits(self._whole(policy))[self._live]
+        """How often an episode comes to each state [I], in expectation, until it ends or the world's limit of steps
+        cuts it off: what a policy's own episodes are drawn from."""
+        return replace(self._process, discount=1.0).visits(self._whole(policy), self._limit)[self._live]
 
     def wanted(self, policy: Reals) -> Reals:
-        """``sum_t gamma^t P(s_t = s)`` [I], the weights of states in the gradient of J: (1 - gamma) of it is d_pi."""
+        """``sum_t gamma^t P(s_t = s)`` [I], the weights of states in the gradient of J: (1 - gamma) of it is d_pi. No
+        limit of steps counts here: being cut off is no end (``SeatEnv``)."""
         return self._process.visits(self._whole(policy))[self._live]
 
     def _whole(self, policy: Reals) -> Reals:

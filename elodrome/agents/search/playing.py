@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.envs.engine import GOLDEN, U8, mix, pick, pick_legal, unit
+from elodrome.envs.engine import GOLDEN, U8, mix, pick_legal, roll
 from elodrome.envs.game import compiled
 from elodrome.envs.signatures import I8, MASK, REALS, RULES, WORDS
 
@@ -46,10 +46,7 @@ def play_on(
         action = pick_legal(mask, mix(rng))
         outcome = 0
         if dice:
-            count = rules[5](state, action, probs)
-            if count > 1:
-                rng += GOLDEN
-                outcome = pick(probs, count, unit(mix(rng)))
+            outcome, rng = roll(rules[5], state, action, rng, probs)
         take(rules, state, seat, action, outcome, discount if ply > root else 1.0, game)
         ply += 1
     return np.uint64(rng)

@@ -19,7 +19,7 @@ from elodrome.envs.game import Floats, Game, Reals
 from elodrome.seeding import U64, derive, mix64, units
 
 
-class Lessons(NamedTuple):
+class Examples(NamedTuple):
     """n positions: observations float32 [n, *shape], policy float32 [n, A] (what the search found), outcome float32 [n]
     (return of the seat to act, from there to the end), value float32 [n] (what the search expected)."""
 
@@ -71,7 +71,7 @@ class SelfPlay:
 
     def play(
         self, evaluate: Evaluator, moves: int, rival: Evaluator | None = None, other: Opponent | None = None
-    ) -> tuple[Lessons, dict[str, float]]:
+    ) -> tuple[Examples, dict[str, float]]:
         """``moves`` moves in every game: the positions of the games that ended meanwhile, and sums to be averaged:
         games ended, their plies, games won by the first seat; games against a rival, and what the network got in them.
         The rival searches with another evaluator, or is any ``other`` agent; what it saw is not learned from."""
@@ -79,7 +79,7 @@ class SelfPlay:
         meets = rival is not None or other is not None
         keep = self.keep and not meets
         pooled = self.rows < round(self.config.pool * self.games) * meets
-        taught: list[Lessons] = []
+        taught: list[Examples] = []
         sums = {"games": 0.0, "plies": 0.0, "first": 0.0, "rivals": 0.0, "against rivals": 0.0}
         for _ in range(moves):
             states: Any = self.table.states(self.rows)
@@ -156,7 +156,7 @@ class SelfPlay:
         a["ply"][at] = self.table.plies[rows]
         a["count"][rows] += 1
 
-    def _taught(self, over: Ints) -> Lessons:
+    def _taught(self, over: Ints) -> Examples:
         """The positions of finished games, each with what its seat won from there on."""
         a = self._arrays
         mine = np.arange(self.world.max_steps)[None, :] < a["count"][over, None]
@@ -168,7 +168,7 @@ class SelfPlay:
         flat = np.unpackbits(bits, axis=1, count=self.world.observation_size) if self.world.binary else bits
         seen = flat.astype(np.float32).reshape(-1, *self.world.observation_shape)
         policy = a["policy"][over][mine].astype(np.float32)
-        return Lessons(seen, policy, outcome.astype(np.float32), a["value"][over][mine])
+        return Examples(seen, policy, outcome.astype(np.float32), a["value"][over][mine])
 
     def snapshot(self) -> dict[str, Any]:
         """All games in progress, as arrays."""
@@ -191,12 +191,12 @@ def to_go(rewards: npt.NDArray[Any], movers: Ints, discount: float) -> Reals:
     return np.moveaxis(discounted_returns(r_t, fades, 0.0 * r_t, np.ones(len(r_t))), 0, 1)
 
 
-def joined(parts: list[Lessons], world: Game) -> Lessons:
-    """Lessons one after the other; empty arrays where there are none."""
+def joined(parts: list[Examples], world: Game) -> Examples:
+    """Examples one after the other; empty arrays where there are none."""
     if parts:
-        return Lessons(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        return Examples(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
     empty = np.zeros((0, *world.observation_shape), np.float32)
-    return Lessons(empty, np.zeros((0, world.actions), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+    return Examples(empty, np.zeros((0, world.actions), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
 class Window:
@@ -216,18 +216,18 @@ class Window:
     def __len__(self) -> int:
         return min(self.count, self.capacity)
 
-    def add(self, lessons: Lessons) -> None:
+    def add(self, examples: Examples) -> None:
         """Add positions in order."""
-        size = len(lessons.outcome)
+        size = len(examples.outcome)
         kept = slice(max(0, size - self.capacity), None)
         at = (self.count + np.arange(size)[kept]) % self.capacity
-        flat = lessons.observations.reshape(size, self.world.observation_size)[kept]
+        flat = examples.observations.reshape(size, self.world.observation_size)[kept]
         self._ring["observations"][at] = np.packbits(flat > 0.5, axis=1) if self.world.binary else flat
         for name in ("policy", "outcome", "value"):
-            self._ring[name][at] = getattr(lessons, name)[kept]
+            self._ring[name][at] = getattr(examples, name)[kept]
         self.count += size
 
-    def sample(self, size: int, rng: np.random.Generator) -> Lessons:
+    def sample(self, size: int, rng: np.random.Generator) -> Examples:
         """``size`` positions, each uniformly at random and seen from a random side of the board."""
         at = rng.integers(0, len(self), size)
         raw = self._ring["observations"][at]
@@ -240,7 +240,7 @@ class Window:
             planes = seen.reshape(size, self.world.observation_shape[0], -1)
             seen = np.take_along_axis(planes, sides.cells[side][:, None, :], axis=2).reshape(seen.shape)
             policy = np.take_along_axis(policy, sides.actions[side], axis=1)
-        return Lessons(seen, policy, self._ring["outcome"][at], self._ring["value"][at])
+        return Examples(seen, policy, self._ring["outcome"][at], self._ring["value"][at])
 
     def snapshot(self) -> dict[str, Any]:
         """What is kept, as arrays."""

@@ -150,10 +150,10 @@ def random_states(world: Game, games: int) -> list[tuple[Words, int]]:
         if states is None:
             raise UserError(f"{world.id} has no state that could be drawn")
         found += zip(states, table.seats[live].tolist(), strict=True)
-        table.step(live, pick(table.legal(live), rng))
+        table.step(live, any_of(table.legal(live), rng))
 
 
-def pick(mask: npt.NDArray[Any], rng: np.random.Generator) -> Ints:
+def any_of(mask: npt.NDArray[Any], rng: np.random.Generator) -> Ints:
     """One of the entries that are not 0 in each row of ``mask`` [B, A], all equally likely: int64 [B]."""
     return ((1.0 - rng.random(mask.shape)) * (mask != 0)).argmax(axis=1)
 

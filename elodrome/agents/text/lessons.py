@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from elodrome.agents.agent import Ints
 from elodrome.agents.parts.solve import Judge
-from elodrome.agents.text.language import Language, Letters, Tokens, pick
+from elodrome.agents.text.language import Language, Letters, Tokens, any_of
 from elodrome.envs.game import Game, Reals, Words, World
 from elodrome.errors import UserError
 from elodrome.seeding import U64
@@ -81,7 +81,7 @@ class BoardLesson(Lesson):
             states.append(shown)
             seats.append(table.seats[live].copy())
             free = rng.random(len(live)) < self.explore
-            table.step(live, pick(np.where(free[:, None], table.legal(live), self.best(shown)), rng))
+            table.step(live, any_of(np.where(free[:, None], table.legal(live), self.best(shown)), rng))
         rows, first = np.unique(np.concatenate(states), axis=0, return_index=True)
         chosen = rng.permutation(len(rows))[:count]
         return rows[chosen], np.concatenate(seats)[first[chosen]]
@@ -94,7 +94,7 @@ class BoardLesson(Lesson):
 
     def demonstrate(self, count: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
         states, seats = self.positions(count, rng)
-        return self.letters.prompts(states, seats), self.letters.spelt[pick(self.best(states), rng)]
+        return self.letters.prompts(states, seats), self.letters.spelt[any_of(self.best(states), rng)]
 
     def ask(self, count: int, rng: np.random.Generator) -> Question:
         states, seats = self.positions(count, rng)
@@ -127,7 +127,7 @@ class TokenLesson(Lesson):
             live = rows[table.seats[rows] >= 0]
             if not len(live):
                 break
-            answers[live, t] = pick(table.legal(live), rng)
+            answers[live, t] = any_of(table.legal(live), rng)
             returns[live] += table.step(live, answers[live, t])[:, 0]
         best = returns.reshape(count, -1).argmax(axis=1) + np.arange(count) * self.best_of
         return prompts[best], answers[best]

@@ -72,14 +72,15 @@ class DQN(KeptLearner):
         self.net = net.to(task.device)
         self.target = copy.deepcopy(self.net).requires_grad_(False).eval()  # without noise: a maximum of it is above 0
         self.optimiser = adam(self.net, c.rate)
-        fields = transition_fields(self.world, in_bytes=c.in_bytes)
+        fields = transition_fields(self.world, in_bytes=c.in_bytes or self.world.pixels)
         self.replay = Replay(self.world, fields, c.capacity, c.priority)
         self.discount = discount_of(self.world, c.discount)
         self.pending = NStep(c.n_step, self.discount, fields)
         self.rng = generator(task.seed, "dqn")
         self.epsilon, self.beta, self.scale = c.epsilon, c.beta, 1.0
         self.steps = self.updates = 0
-        self.env = SeatEnv(self.world, c.envs, task.seed, opponents_of(self.world, c, self.play, self.net))
+        rivals = opponents_of(self.world, c, self.play, self.net)
+        self.env = SeatEnv(self.world, c.envs, task.seed, rivals, clip_rewards=c.clip_rewards)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env = self.config, self.env

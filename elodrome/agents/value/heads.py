@@ -61,7 +61,7 @@ class QNet(nn.Module):
         world: World,
         hidden: Sequence[int],
         channels: int = 32,
-        torso: Torso = "mlp",
+        torso: Torso = "auto",
         duel: bool = False,
         sigma: float = 0.0,
         atoms: int = 1,
@@ -71,7 +71,7 @@ class QNet(nn.Module):
         def layer(outputs: int) -> nn.Module:
             return NoisyLinear(features, outputs, sigma) if sigma else linear(features, outputs, 0.1)
 
-        self.torso, features = make_torso(world.observation_shape, hidden, channels, torso)
+        self.torso, features = make_torso(world.observation_shape, hidden, channels, torso, world.pixels)
         self.values = layer(atoms) if duel else None
         self.advantages = layer(world.actions * atoms)
         self.noisy = [layer for layer in (self.values, self.advantages) if isinstance(layer, NoisyLinear)]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from elodrome.agents.agent import About, Agent, Evaluation, Learner, Positions
+from elodrome.agents.agent import About, Agent, Evaluation, Failure, Learner, Positions
+from elodrome.agents.parts.answers import answered
 from elodrome.agents.parts.saved import saved_agents
 from elodrome.agents.registry import make_agent
 from elodrome.agents.specs import kinds, unfit
 from elodrome.arena.ui.session import HUMAN, look_of
 from elodrome.envs import engine
+from elodrome.envs.actions import Action
 from elodrome.envs.enumeration import enumerate_world
 from elodrome.envs.game import Game, Reals, World
 from elodrome.errors import UserError
@@ -93,11 +95,14 @@ def opinion_of(agent: Agent, positions: Positions) -> Evaluation | None:
     return Evaluation(policy, value)
 
 
-def best_action(agent: Agent, positions: Positions) -> int:
+def best_action(agent: Agent, positions: Positions) -> Action:
     """The action that ``agent`` advises in a batch of one: the likeliest of its policy, or what it would play."""
     evaluation = opinion_of(agent, positions)
-    if evaluation is None:
-        return int(agent.act(positions)[0])
+    if evaluation is None or positions.world.continuous:
+        answer = answered(agent.act(positions)[0], positions.world)
+        if isinstance(answer, Failure):
+            raise UserError(str(answer))
+        return answer
     return int(np.argmax(np.where(positions.legal[0] > 0, evaluation.policy[0], -1.0)))
 
 

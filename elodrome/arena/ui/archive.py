@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from elodrome.agents.parts.saved import replace_file, world_slug
 from elodrome.arena.record import GameRecord
 from elodrome.arena.ui.session import Session
+from elodrome.envs.actions import Action
 from elodrome.envs.game import World
 from elodrome.errors import IllegalAction, UserError
 from elodrome.files import GAME, read_text
@@ -30,7 +31,7 @@ class KeptGame(BaseModel):
     rotation: int
     seed: int
     agent_seed: int
-    moves: tuple[int, ...]
+    moves: tuple[Action, ...]
     taken_back: int
     mixed: bool
     status: Literal["open", "left", "over"]

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from elodrome.agents.agent import Agent, Evaluation
 from elodrome.arena.record import scores_of
 from elodrome.arena.ui.advice import MapValues, adviser, best_action, map_values, opinion_of
 from elodrome.arena.ui.session import Session, expected_score
 from elodrome.arena.ui.thinker import Answer, Thinker
+from elodrome.envs.actions import Action
 from elodrome.envs.game import Game, Reals
 
 Tone = Literal["calm", "good", "warn", "error"]
@@ -36,7 +39,7 @@ class Counsel:
         self.opinion: Opinion | None = None
         self.share: float | None = None
         self.values: MapValues | None = None
-        self.hint: int | None = None
+        self.hint: Action | None = None
         self._judged = -1  # the ticket for which an opinion was asked
         self._mapped: Agent | None = None  # whose values were asked
         self._adviser: tuple[str, Agent] | None = None
@@ -139,7 +142,7 @@ class Counsel:
         session = self.session
         value = None if evaluation.value is None else float(evaluation.value[0])
         self.opinion = Opinion(label, evaluation.policy[0], value)
-        if value is not None and session.world.players == 2:
+        if value is not None and session.world.players == 2 and np.isfinite(session.world.return_range).all():
             self.share = expected_score(value, session.seat, session.world)
 
     def _hear_values(self, answer: Answer) -> None:

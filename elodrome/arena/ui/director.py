@@ -162,9 +162,6 @@ class Director:
         if isinstance(action, Failure):
             self._fail(f"{label} {action}" if action.kind == "illegal" else f"{label} failed: {action}")
             return
-        if not isinstance(action, int):  # a world with a look numbers its actions
-            self._fail(f"{label} answered {action}, not a number")
-            return
         if action == RESIGN:
             if self.session.may_resign:
                 self._give_up(label)
@@ -174,7 +171,7 @@ class Director:
         try:
             self.session.play(action)
         except IllegalAction:
-            known = 0 <= action < self.session.world.actions
+            known = isinstance(action, tuple) or 0 <= action < self.session.world.actions
             name = self.session.world.action_name(action) if known else str(action)
             self._fail(f"{label} answered {name}, which is not legal here")
             return

@@ -12,13 +12,17 @@ import numpy as np
 
 from elodrome.agents.agent import Agent, Positions
 from elodrome.arena.record import GameRecord, Termination, scores_of
-from elodrome.envs.game import Look, Mask, Words, World
+from elodrome.envs.actions import Action, as_array
+from elodrome.envs.game import Game, Look, Mask, Words, World
+from elodrome.envs.table import Table
 from elodrome.errors import IllegalAction, UserError
 from elodrome.seeding import mix64
 
 HUMAN = "human"
 _WORD = 0xFFFFFFFFFFFFFFFF
 _ROW = np.zeros(1, np.int64)
+# The look of worlds that have none: no cells, and nothing that a click could mean.
+SCENE = Look(0, 0, lambda state: np.zeros((0, 0), np.int64), lambda *cell: -1, lambda state, action: None)
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Ply:
     """One action played: by which seat, moved by whom, on which cell (None where there is none), for what reward."""
 
     seat: int
-    action: int
+    action: Action
     cell: tuple[int, int] | None
     driver: str
     rewards: tuple[float, ...]
@@ -49,6 +53,8 @@ class Session:
 
     In a solo world the driver who is not moving looks on: his policy and values can be drawn.
     Raises UserError for a world that cannot be drawn.
+
+    scene: it is a world of others, shown as it paints or writes itself.
     """
 
     def __init__(self, world: World, drivers: Sequence[Driver], *, rotation: int = 0, seed: int | None = None) -> None:
@@ -56,7 +62,9 @@ class Session:
         self.look = look_of(world)
         self.drivers = list(drivers)
         self.rotation = rotation
+        self.scene = self.look is SCENE
         self.table = world.table(1)
+        self.table.painted = self.scene
         self.new_game(seed)
 
     def new_game(self, seed: int | None = None) -> None:
@@ -70,7 +78,7 @@ class Session:
         self.history: list[Ply] = []
         self._replay([])
 
-    def _replay(self, actions: Sequence[int]) -> None:
+    def _replay(self, actions: Sequence[Action]) -> None:
         """Play ``actions`` from the start: dice fall as they fell, since they depend on the seed alone."""
         self.history, before = [], self.history
         self.resigned = None
@@ -114,9 +122,9 @@ class Session:
         """The last action played."""
         return self.history[-1] if self.history else None
 
-    def cell_of(self, action: int) -> tuple[int, int] | None:
-        """The cell that an action would change now."""
-        return self.look.cell_of(self.state, action)
+    def cell_of(self, action: Action) -> tuple[int, int] | None:
+        """The cell that an action would change now; None in a scene, which has none."""
+        return self.look.cell_of(self.state, action) if isinstance(action, int) else None
 
     # Who plays
 
@@ -158,15 +166,15 @@ class Session:
 
     # Playing
 
-    def play(self, action: int, driver: str | None = None) -> Ply:
+    def play(self, action: Action, driver: str | None = None) -> Ply:
         """Play one action for the seat to act. Raises IllegalAction, with nothing changed, when it is refused."""
-        seat, before = self.seat, self.state
+        seat, cell = self.seat, self.cell_of(action)
         if seat < 0:
             raise IllegalAction("the game is over")
-        rewards = self.table.step(_ROW, np.array([action], np.int64))[0]
-        marker = self.look.marker
-        cell = marker(self.state) if marker else self.look.cell_of(before, action)
-        ply = Ply(seat, int(action), cell, driver or self.driver(seat).label, tuple(float(r) for r in rewards))
+        rewards = self.table.step(_ROW, as_array(self.world, [action]))[0]
+        if self.look.marker:
+            cell = self.look.marker(self.state)
+        ply = Ply(seat, action, cell, driver or self.driver(seat).label, tuple(float(r) for r in rewards))
         self.history.append(ply)
         return ply
 
@@ -292,7 +300,7 @@ class Session:
             reason="; ".join(remarks),
         )
 
-    def restore(self, *, id: str, seed: int, agent_seed: int, actions: Sequence[int], taken_back: int) -> None:
+    def restore(self, *, id: str, seed: int, agent_seed: int, actions: Sequence[Action], taken_back: int) -> None:
         """Go back to a game kept earlier. Raises IllegalAction when its actions do not obey the rules."""
         self.id, self.seed, self.agent_seed, self.taken_back = id, seed, agent_seed, taken_back
         self.history = []
@@ -300,16 +308,17 @@ class Session:
 
 
 def look_of(world: World) -> Look:
-    """How the world is drawn. Raises UserError when it cannot be."""
-    look: Look | None = getattr(world, "look", None)
-    if look is None:
+    """How the world is drawn; one of others draws itself. Raises UserError for one that cannot be."""
+    if not isinstance(world, Game):
+        return SCENE
+    if world.look is None:
         raise UserError(f"{world.id} cannot be drawn in a window; boards and gridworlds can, such as connect_four")
-    return look
+    return world.look
 
 
-def _states(table: Any) -> Words:
-    row: Words = table.states(_ROW)[0]  # a world with a look is one of ours, and has states
-    return row
+def _states(table: Table) -> Words:
+    rows = table.states(_ROW)
+    return np.zeros(0, np.int64) if rows is None else rows[0]
 
 
 def expected_score(value: float, seat: int, world: World) -> float:

@@ -62,10 +62,9 @@ def heat(share: float) -> Colour:
 # Text
 
 
-def _font_file(bold: bool) -> str | None:
-    """DejaVu Sans as matplotlib brings it along: the same letters on every machine."""
+def _font_file(name: str) -> str | None:
+    """A font of the DejaVu family as matplotlib brings it along: the same letters on every machine."""
     spec = importlib.util.find_spec("matplotlib")
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     for place in (spec.submodule_search_locations or []) if spec else []:
         file = Path(place) / "mpl-data" / "fonts" / "ttf" / name
         if file.is_file():
@@ -76,13 +75,19 @@ def _font_file(bold: bool) -> str | None:
 @lru_cache(maxsize=64)
 def font(size: int, bold: bool = False) -> Any:
     """A font of ``size`` pixels; pygame's own where DejaVu Sans is missing."""
-    return pygame.font.Font(_font_file(bold), size)
+    return pygame.font.Font(_font_file("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size)
 
 
 @lru_cache(maxsize=1024)
 def text(words: str, size: int, colour: Colour = TEXT, bold: bool = False) -> Any:
     """Words as a surface."""
     return font(size, bold).render(words, True, colour)
+
+
+@lru_cache(maxsize=1024)
+def typed(words: str, size: int) -> Any:
+    """Words as a surface, each letter as wide as the others."""
+    return pygame.font.Font(_font_file("DejaVuSansMono.ttf"), size).render(words, True, TEXT)
 
 
 def fitted(words: str, size: int, width: int, colour: Colour = TEXT, bold: bool = False) -> Any:

@@ -15,6 +15,7 @@ from elodrome.arena.ui.board import BoardView
 from elodrome.arena.ui.director import LASTS, Director
 from elodrome.arena.ui.gridmap import MapView
 from elodrome.arena.ui.panel import Panel, world_title
+from elodrome.arena.ui.scene import SceneView
 from elodrome.arena.ui.screen import pygame
 from elodrome.arena.ui.session import HUMAN, Driver, Session
 from elodrome.arena.ui.widgets import Button, Menu
@@ -24,6 +25,7 @@ from elodrome.errors import UserError
 SIZE, LEAST = (1120, 740), (720, 560)
 # Milliseconds between looks at what is new: while something moves, while an agent thinks, while nothing happens.
 FRAME, SPIN, QUIET = 16, 40, 120
+DIGITS = "0123456789"  # the first ten actions of a world that paints itself
 ARROWS = {"up": 0, "right": 1, "down": 2, "left": 3}
 
 
@@ -40,7 +42,7 @@ class Window:
             raise UserError(f"no window can be opened here ({error}); elodrome match needs none") from error
         pygame.display.set_caption(f"Elodrome · {world_title(director.session.world.id)}")
         pygame.display.set_icon(theme.disc(16, theme.SEATS["discs"][0]))
-        self.view = MapView(director) if director.session.look.marker else BoardView(director)
+        self.view = self._view_of(director)
         self.menu = Menu(
             "Choose the agent" if director.session.world.players == 1 else "Choose the opponent", director.choose
         )
@@ -51,6 +53,12 @@ class Window:
         self._drawn = -1
         self._moved = True
         self._spent = 0.0
+
+    @staticmethod
+    def _view_of(director: Director) -> BoardView | MapView | SceneView:
+        if director.session.scene:
+            return SceneView(director)
+        return MapView(director) if director.session.look.marker else BoardView(director)
 
     # Commands
 
@@ -131,6 +139,9 @@ class Window:
         if name in ARROWS and self.director.session.look.marker and world.actions == len(ARROWS):
             self.director.act(world.action_names.index(name) if name in world.action_names else ARROWS[name])
             return
+        if self.director.session.scene and name in DIGITS and int(name) < world.actions:
+            self.director.act(int(name))
+            return
         typed = {"space": "space", "return": "", "=": "+", "[+]": "+", "[-]": "-", "escape": ""}.get(name, name)
         if getattr(event, "unicode", "") in ("+", "-", "."):
             typed = event.unicode
@@ -204,7 +215,12 @@ class Window:
         elif mover.human:
             alone = sum(d.human for d in session.drivers) == 1
             head = "Your turn" if alone else f"{session.world.seat_name(session.seat)} to move"
-            more = "the arrow keys move" if session.look.marker else f"you play {session.world.seat_name(session.seat)}"
+            more = f"you play {session.world.seat_name(session.seat)}"
+            if session.scene:
+                last = min(session.world.actions, len(DIGITS)) - 1
+                more = "its actions are real numbers: watch it" if last < 0 else f"keys 0 to {last} act"
+            elif session.look.marker:
+                more = "the arrow keys move"
         else:
             head = f"{mover.label} plays" if session.watching or session.world.players == 1 else f"{mover.label} thinks"
             more = "paused" if director.paused else ""

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
 from elodrome.envs.actions import Actions, as_plain, box
@@ -20,6 +21,7 @@ from elodrome.envs.table import Rows, Table
 from elodrome.errors import BadOption, UserError, shown
 from elodrome.seeding import U64, mix64
 
+PICTURE = 36  # rows and columns at least
 STEPS_WITHOUT_LIMIT = 10_000  # max_steps where a foreign environment states none; the option max_steps overrides it
 
 
@@ -49,9 +51,9 @@ def split_name(rest: str, options: Mapping[str, Any]) -> tuple[str, dict[str, An
     return rest, dict(options)
 
 
-def step_limit(options: dict[str, Any]) -> int:
+def step_limit(options: dict[str, Any], usual: int = STEPS_WITHOUT_LIMIT) -> int:
     """Takes ``max_steps`` out of the options. Raises BadOption when it is not a whole number from 1 to LONGEST."""
-    limit = options.pop("max_steps", STEPS_WITHOUT_LIMIT)
+    limit = options.pop("max_steps", usual)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LONGEST:
         raise BadOption(f"max_steps must be a whole number from 1 to {LONGEST}, not {shown(limit)}")
     return limit
@@ -71,9 +73,12 @@ def env_seed(seed: int) -> int:
 def flattener(space: spaces.Space[Any], world: str) -> tuple[tuple[int, ...], Callable[[Any], Floats]]:
     """The shape of a space's values as float32, and what turns a value into them.
 
-    A Box keeps its shape; everything else becomes what ``gymnasium.spaces.flatten`` makes of it (Discrete: one-hot).
-    Raises UserError for spaces of no fixed size.
+    A Box keeps its shape, but for pictures (``is_picture``), whose planes come first; everything else becomes what
+    ``gymnasium.spaces.flatten`` makes of it (Discrete: one-hot). Raises UserError for spaces of no fixed size.
     """
+    if isinstance(space, spaces.Box) and is_picture(space) and _planes_last(space.shape):
+        height, width, planes = space.shape
+        return (planes, height, width), _planes_first
     if isinstance(space, spaces.Box):
         shape = space.shape or (1,)
         return shape, partial(_boxed, shape)
@@ -84,9 +89,25 @@ def flattener(space: spaces.Space[Any], world: str) -> tuple[tuple[int, ...], Ca
     raise UserError(f"{world}: observations in {space} have no fixed size; a Box, Discrete or their like is needed")
 
 
+def is_picture(space: spaces.Space[Any]) -> bool:
+    """Whether a space is of pictures: bytes in planes, of a size at which one speaks of pixels."""
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
+        return False
+    rows, columns = space.shape[:2] if _planes_last(space.shape) else space.shape[1:]
+    return bool(min(rows, columns) >= PICTURE and space.low.min() == 0 and space.high.max() == 255)
+
+
+def _planes_last(shape: tuple[int, ...]) -> bool:
+    return shape[2] <= 4 < shape[0]
+
+
 # No lambdas: tables, and with them environments, are pickled.
 def _boxed(shape: tuple[int, ...], value: Any) -> Floats:
     return np.asarray(value, np.float32).reshape(shape)
+
+
+def _planes_first(value: Any) -> Floats:
+    return np.asarray(value, np.float32).transpose(2, 0, 1)
 
 
 def _flat(space: spaces.Space[Any], value: Any) -> Floats:
@@ -182,6 +203,27 @@ class ForeignTable(Table):
     def _play(self, row: int, action: Any) -> Reals | float:
         """Play a legal action, a plain one (``envs.actions``); the rewards [P] of this step, where P is 1 the number
         alone."""
+
+
+class RenderedTable(ForeignTable):
+    """A table of environments that are made with a render mode; a world says whether that can be ``rgb_array``."""
+
+    def _options(self) -> dict[str, Any]:
+        """The options by which an environment of this table is made."""
+        world: Any = self.world
+        mode = {"render_mode": "rgb_array"} if self.painted and world.paints else {}
+        return {**world.options, **mode}
+
+    def picture(self, row: int) -> npt.NDArray[np.uint8] | None:
+        if self._options().get("render_mode") != "rgb_array":
+            return None
+        with blamed(f"{self.world.id} cannot be painted"):
+            painted = np.asarray(self._render(row))
+        return painted.astype(np.uint8) if painted.ndim == 3 and painted.shape[2] == 3 else None
+
+    @abstractmethod
+    def _render(self, row: int) -> Any:
+        """What a row's environment renders."""
 
 
 def world_of(world: World | str, options: Mapping[str, Any]) -> World:

@@ -16,14 +16,17 @@ import numpy as np
 from gymnasium import spaces
 
 from elodrome.envs.actions import as_array, kind_of_action
+from elodrome.envs.adapters import atari
 from elodrome.envs.adapters.foreign import (
-    ForeignTable,
+    STEPS_WITHOUT_LIMIT,
+    RenderedTable,
     action_fields,
     action_space,
     blamed,
     env_seed,
     flattener,
     full_id,
+    is_picture,
     passed_on,
     split_name,
     step_limit,
@@ -46,15 +49,17 @@ def from_name(rest: str, **options: Any) -> World:
     """
     name, options = split_name(rest, options)
     id = full_id("gymnasium", name, options)
-    limit = step_limit(options)
+    limit = step_limit(options, atari.MAX_STEPS if name.startswith(atari.PREFIX) else STEPS_WITHOUT_LIMIT)
     with blamed(id):
         env = _make(name, options)
         modes = env.metadata.get("render_modes") or ()
+        paints = "rgb_array" in modes and options.get("render_mode", "rgb_array") == "rgb_array"
         if "ansi" in modes and "render_mode" not in options:
             options["render_mode"] = "ansi"
         try:
             actions = action_fields(env.action_space, id)
             shape, _ = flattener(env.observation_space, id)
+            pixels = is_picture(env.observation_space)
             real_valued = isinstance(env.observation_space, spaces.Box) and env.observation_space.dtype.kind == "f"
             steps = env.spec.max_episode_steps if env.spec else None
         finally:
@@ -66,11 +71,13 @@ def from_name(rest: str, **options: Any) -> World:
         observation_shape=shape,
         max_steps=steps or limit,
         real_valued=real_valued,
+        pixels=pixels,
         return_range=(-np.inf, np.inf),
         summary=f"Gymnasium's {name}",
         source="gymnasium.farama.org",
         name=name,
         options=options,
+        paints=paints,
     )
 
 
@@ -78,7 +85,7 @@ def _make(name: str, options: Mapping[str, Any]) -> Env:
     try:
         with warnings.catch_warnings():  # of newer versions: what is too old to run raises, and names them
             warnings.simplefilter("ignore", DeprecationWarning)
-            return gymnasium.make(name, **options)
+            return atari.make(name, options) if name.startswith(atari.PREFIX) else gymnasium.make(name, **options)
     except gymnasium.error.UnregisteredEnv:
         raise unknown("Gymnasium environment", name, gymnasium.registry) from None
     except gymnasium.error.DependencyNotInstalled as error:
@@ -87,10 +94,11 @@ def _make(name: str, options: Mapping[str, Any]) -> Env:
 
 @dataclass(frozen=True, kw_only=True)
 class GymnasiumWorld(World):
-    """One of Gymnasium's environments. name and options are those of ``gymnasium.make``."""
+    """One of Gymnasium's environments. name and options are those of ``gymnasium.make``. paints: whether it can."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    paints: bool = False
 
     def table(self, games: int) -> GymnasiumTable:
         return GymnasiumTable(self, games)
@@ -149,7 +157,7 @@ def _toy_tables(world: GymnasiumWorld, toy: Any) -> Tables:
     )
 
 
-class GymnasiumTable(ForeignTable):
+class GymnasiumTable(RenderedTable):
     """Environments of Gymnasium side by side; a row's environment is made when it is first reset.
 
     Row seeds become ``env.reset(seed=env_seed(seed))``. Truncation is the environment's own; where it says terminated
@@ -167,7 +175,7 @@ class GymnasiumTable(ForeignTable):
     def _env(self, row: int) -> Env:
         env = self._envs[row]
         if env is None:
-            env = self._envs[row] = _make(self.world.name, self.world.options)
+            env = self._envs[row] = _make(self.world.name, self._options())
             self._space = env.action_space
             _, self._flatten = flattener(env.observation_space, self.world.id)
         return env
@@ -204,9 +212,12 @@ class GymnasiumTable(ForeignTable):
             self.truncated[row] = not terminated
         return float(reward)
 
+    def _render(self, row: int) -> Any:
+        return self._env(row).render()
+
     def draw(self, row: int) -> str:
         """Gymnasium's own text where it has one, else the observation."""
-        if self.world.options.get("render_mode") == "ansi":
+        if self._options().get("render_mode") == "ansi":
             return str(self._env(row).render()).rstrip()
         return np.array2string(self._seen[row], precision=4, suppress_small=True)
 

@@ -26,7 +26,7 @@ from pettingzoo.utils.wrappers import (
 
 from elodrome.envs.actions import as_array, kind_of_action
 from elodrome.envs.adapters.foreign import (
-    ForeignTable,
+    RenderedTable,
     action_fields,
     action_space,
     blamed,
@@ -58,6 +58,7 @@ def from_name(rest: str, **options: Any) -> World:
     with blamed(id):
         env = _make(name, options)
         modes = env.metadata.get("render_modes") or ()
+        paints = "rgb_array" in modes and options.get("render_mode", "rgb_array") == "rgb_array"
         if "ansi" in modes and "render_mode" not in options:
             options["render_mode"] = "ansi"
         seats = tuple(str(agent) for agent in env.possible_agents)
@@ -81,6 +82,7 @@ def from_name(rest: str, **options: Any) -> World:
         seat_names=seats,
         name=name,
         options=options,
+        paints=paints,
     )
 
 
@@ -125,16 +127,17 @@ def _viewer(space: spaces.Space[Any], world: str) -> tuple[tuple[int, ...], Call
 
 @dataclass(frozen=True, kw_only=True)
 class PettingZooWorld(World):
-    """One of PettingZoo's environments. name is FAMILY/NAME_vN, options those of its maker."""
+    """One of PettingZoo's environments. name is FAMILY/NAME_vN, options those of its maker. paints: whether it can."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    paints: bool = False
 
     def table(self, games: int) -> PettingZooTable:
         return PettingZooTable(self, games)
 
 
-class PettingZooTable(ForeignTable):
+class PettingZooTable(RenderedTable):
     """AEC environments side by side; a row's environment is made when it is first reset.
 
     Rewards are ``env.rewards`` after each step, what that step gave to every seat; the accumulated ones that
@@ -152,7 +155,7 @@ class PettingZooTable(ForeignTable):
 
     def _start(self, row: int, seed: int) -> None:
         if self._envs[row] is None:
-            env = self._envs[row] = _make(self.world.name, self.world.options)
+            env = self._envs[row] = _make(self.world.name, self._options())
             self._agents = list(env.possible_agents)
             self._view = {a: _viewer(env.observation_space(a), self.world.id)[1] for a in self._agents}
             self._spaces = {a: env.action_space(a) for a in self._agents}
@@ -197,9 +200,12 @@ class PettingZooTable(ForeignTable):
         self._settle(row)
         return rewards
 
+    def _render(self, row: int) -> Any:
+        return self._envs[row].render()
+
     def draw(self, row: int) -> str:
         """PettingZoo's own text where it has one, else what the seat to act sees (the first seat at the end)."""
-        if self.world.options.get("render_mode") == "ansi":
+        if self._options().get("render_mode") == "ansi":
             return str(self._envs[row].render()).rstrip()
         return np.array2string(self._see(row, max(0, int(self.seats[row]))), precision=4, suppress_small=True)
 

@@ -8,6 +8,7 @@ import torch
 from elodrome.agents.parts.kept import kept, put_back
 from elodrome.agents.parts.networks import adam, descend, load_module, module_arrays, seeded
 from elodrome.agents.parts.networks import make_torso as make
+from elodrome.errors import UserError
 
 
 @pytest.mark.parametrize("way", ["descend", "backward"])
@@ -87,3 +88,20 @@ def test_an_optimiser_that_is_taken_up_goes_on_as_if_it_had_not_been_left():
     run(second, nets[1], 60)
     assert second.moves == whole.moves == 100
     assert torch.equal(nets[0].weight, nets[1].weight)
+
+
+def test_pictures_go_through_the_convolutions_of_the_paper():
+    """Of 84 x 84: 20 x 20 x 32, 9 x 9 x 64, 7 x 7 x 64 = 3136 features, as Mnih et al. (2015) have it."""
+    net, features = seeded(1, make, (4, 84, 84), (512,), 16, "auto", True)
+    assert features == 512
+    shapes = [tuple(tensor.shape) for tensor in net.parameters() if tensor.dim() > 1]
+    assert shapes == [(32, 4, 8, 8), (64, 32, 4, 4), (64, 64, 3, 3), (512, 3136)]
+    given = torch.randint(0, 256, (2, 4, 84, 84), generator=torch.Generator().manual_seed(0)).float()
+    plain, _ = seeded(1, make, (4, 84, 84), (512,), 16, "nature")
+    assert torch.equal(net(given), plain(given / 255))
+    for given, where in (((4, 84, 84), False), ((3, 4), False), ((3, 20, 84), True)):
+        assert not any(isinstance(layer, torch.nn.Conv2d) for layer in make(given, (8,), 16, "auto", where)[0])
+    for shape in ((4, 35, 84), (84, 84)):
+        with pytest.raises(UserError, match=r"nature needs observations of shape \[C, 36, 36\] at least"):
+            make(shape, (8,), 16, "nature", True)
+    assert make((1, 36, 36), (8,), 16, "auto", True)[0](torch.ones(1, 1, 36, 36)).shape == (1, 8)

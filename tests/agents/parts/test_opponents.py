@@ -158,3 +158,11 @@ def test_a_fixed_opponent_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, a
     agent.stateful = True
     with pytest.raises(UserError, match="remembers its games"):
         fixed("odd", TTT)
+
+
+@pytest.mark.parametrize("kind", ["dqn", "ppo", "reinforce"])
+@pytest.mark.parametrize("opponent", ["minimax", "mixd"])
+def test_alone_nobody_can_be_an_opponent(kind, opponent):
+    with pytest.raises(UserError, match=rf"opponent={opponent}: cliff_walking has one seat, nobody to play against"):
+        make_learner(kind, Task(make_env("cliff_walking")), {"opponent": opponent})
+    make_learner(kind, Task(make_env("cliff_walking")), {"opponent": "self"})

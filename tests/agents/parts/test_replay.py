@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from elodrome.agents.parts import frames
 from elodrome.agents.parts import replay as module
 from elodrome.agents.parts.replay import NStep, Replay, transition_fields
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.random import Random
 from elodrome.envs.game import World
 from elodrome.envs.registry import make_env
-from elodrome.errors import UserError
+from elodrome.errors import BrokenAgent, UserError
 
 WORLD = make_env("tic_tac_toe")
 FIELDS = transition_fields(WORLD)
@@ -122,11 +123,103 @@ def test_a_hundred_thousand_stacks_of_four_frames_fit_in_8_gib(monkeypatch):
     class Pong(World):
         table = None
 
-    pong = Pong(id="pong", players=1, actions=6, observation_shape=(4, 84, 84), max_steps=1)
-    monkeypatch.setattr(module, "free_memory", lambda: 8 << 30)
+    pong = Pong(id="pong", players=1, actions=6, observation_shape=(4, 84, 84), max_steps=1, pixels=True)
+    monkeypatch.setattr(module, "free_memory", lambda: 1 << 30)
     assert Replay(pong, transition_fields(pong, in_bytes=True), 100_000).capacity == 100_000
+    monkeypatch.setattr(module, "free_memory", lambda: 8 << 30)
     with pytest.raises(UserError, match="would fit"):
         Replay(pong, transition_fields(pong), 100_000)
+
+
+class Pictures(World):
+    """Stands for a world of pictures; nobody plays it."""
+
+    table = None
+
+
+PICTURES = Pictures(id="pictures", players=1, actions=3, observation_shape=(4, 6, 5), max_steps=9, pixels=True)
+
+
+def stacks(rng, length, n):
+    """Transitions over ``n`` steps of one row of episodes, four pictures a stack, the first repeated at the start: some
+    episodes ``length`` long, pictures of few kinds so that many recur."""
+    while True:
+        pictures = rng.integers(0, 2, (length + 1, 6, 5)) * rng.integers(0, 256)
+        pictures = np.concatenate([np.repeat(pictures[:1], 3, 0), pictures]).astype(np.float32)
+        for t in range(length):
+            yield pictures[t : t + 4], pictures[min(t + n, length) :][:4]
+
+
+def pictured(source, size, start):
+    seen, following = (np.stack(column) for column in zip(*[next(source) for _ in range(size)], strict=True))
+    numbers = np.arange(start, start + size)
+    rest = {"action": numbers % 3, "reward": numbers * 1.0, "discount": np.ones(size)}
+    return {**rest, "observation": seen, "next_observation": following, "next_legal": np.ones((size, 3), np.uint8)}
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_shared_pictures_are_those_of_a_ring_that_shares_nothing(n):
+    """Through several rounds of overwriting, with resuming in between."""
+    fields = transition_fields(PICTURES, in_bytes=True)
+    plain = {name: field._replace(shared=False) for name, field in fields.items()}
+    ours, oracle = Replay(PICTURES, fields, 50), Replay(PICTURES, plain, 50)
+    source, rng, count = stacks(np.random.default_rng(3), 11, n), np.random.default_rng(4), 0
+    for turn in range(40):
+        batch = pictured(source, int(rng.integers(1, 12)), count)
+        count += len(batch["action"])
+        for replay in (ours, oracle):
+            replay.add(batch)
+        if turn == 20:
+            other = Replay(PICTURES, fields, 50)
+            other.resume(ours.snapshot())
+            ours = other
+        for name in fields:
+            assert np.array_equal(ours[name], oracle[name]), (turn, name)
+        one, two = (replay.sample(20, np.random.default_rng(turn))[1] for replay in (ours, oracle))
+        assert all(np.array_equal(one[name], two[name]) and one[name].dtype == two[name].dtype for name in fields)
+        shown = np.concatenate([oracle[name].reshape(-1, 30) for name in ("observation", "next_observation")])
+        assert ours._frames.count == len(np.unique(shown, axis=0))
+
+
+def test_a_picture_is_kept_once_and_room_grows(monkeypatch):
+    rng, size = np.random.default_rng(0), 3000
+    pictures = rng.integers(0, 256, (size + 4, 6, 5)).astype(np.uint8)
+    replay = Replay(PICTURES, transition_fields(PICTURES, in_bytes=True), size)
+    seen = np.stack([pictures[t : t + 4] for t in range(size + 1)])
+    rest = {"action": np.zeros(size, int), "reward": np.zeros(size), "discount": np.ones(size)}
+    given = {**rest, "observation": seen[:-1], "next_observation": seen[1:], "next_legal": np.ones((size, 3), np.uint8)}
+    replay.add(given)
+    assert replay._frames.count == size + 4
+    assert np.array_equal(replay["next_observation"], seen[1:])
+    short = Replay(PICTURES, transition_fields(PICTURES, in_bytes=True), size)
+    monkeypatch.setattr(module, "free_memory", lambda: 50_000)
+    with pytest.raises(UserError, match=r"pictures needs .* GiB for what 0 transitions show"):
+        short.add(given)
+
+
+def test_checksums_that_agree_hide_no_picture(monkeypatch):
+    monkeypatch.setattr(frames, "crc32", lambda data: data[0] % 2)
+    rng = np.random.default_rng(0)
+    replay = Replay(PICTURES, transition_fields(PICTURES, in_bytes=True), 20)
+    for start in range(0, 200, 10):
+        batch = pictured(stacks(rng, 7, 1), 10, start)
+        replay.add(batch)
+        for name in ("observation", "next_observation"):
+            assert np.array_equal(replay[name][start % 20 :][:10], batch[name])
+
+
+@pytest.mark.parametrize("harm", ["range", "unused", "shape"])
+def test_pictures_that_do_not_fit_their_stacks_are_refused(harm):
+    replay = Replay(PICTURES, transition_fields(PICTURES, in_bytes=True), 20)
+    replay.add(pictured(stacks(np.random.default_rng(0), 7, 1), 10, 0))
+    kept = replay.snapshot()
+    if harm == "range":
+        kept["observation"][3, 2] = len(kept["frames"])
+    else:
+        more = np.zeros((1, 30)) if harm == "unused" else np.zeros((0, 30))
+        kept["frames"] = np.concatenate([kept["frames"], more.astype(np.uint8)])[:, : 29 if harm == "shape" else 30]
+    with pytest.raises((ValueError, BrokenAgent), match=r"pictures|frames"):
+        replay.resume(kept)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10])

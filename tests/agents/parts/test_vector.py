@@ -106,6 +106,22 @@ def test_truncation_is_kept_apart_and_shows_what_was_cut_off():
     assert not short.truncated.any()
 
 
+def test_rewards_are_clipped_to_their_signs_and_returns_are_not():
+    world = make_env("cliff_walking")
+    env, other = SeatEnv(world, 2, 0, clip_rewards=True), SeatEnv(world, 2, 0)
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(2000):
+        actions = rng.integers(4, size=2)
+        env.step(actions)
+        other.step(actions)
+        assert np.array_equal(env.reward, np.sign(other.reward))
+        assert np.array_equal(env.returns, other.returns)
+        seen |= set(other.reward)
+    assert seen >= {-1.0, -100.0}
+    assert not len(env.returns) or env.returns.min() < -100
+
+
 def test_without_restart_finished_rows_rest():
     world, rng = make_env("tic_tac_toe"), np.random.default_rng(0)
     env = SeatEnv(world, 16, 0, [(1.0, Random(world).act)], restart=False)

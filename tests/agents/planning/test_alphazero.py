@@ -99,11 +99,11 @@ def test_a_rival_has_one_seat_and_teaches_nothing() -> None:
     world = make_env("tic_tac_toe")
     options = {"pool": 1.0, "opponent": "minimax", "games": 8, "moves": 12, "self_play": 4, "sample": 9}
     learner = AlphaZero(Task(world, 1), AlphaZeroConfig(**options))
-    lessons, sums = learner.shards[0].play(NetEvaluator(learner.net), 12, other=learner.other)
+    examples, sums = learner.shards[0].play(NetEvaluator(learner.net), 12, other=learner.other)
     assert sums["rivals"] == sums["games"] > 8
     assert sums["against rivals"] <= 0
-    assert lessons.outcome.max() <= 0.0
-    stones = lessons.observations.sum(axis=(1, 2, 3)).astype(int)
+    assert examples.outcome.max() <= 0.0
+    stones = examples.observations.sum(axis=(1, 2, 3)).astype(int)
     assert set(np.abs(np.diff(stones))) & {1} == set()  # every second ply
 
 

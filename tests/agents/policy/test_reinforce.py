@@ -1,11 +1,15 @@
 """REINFORCE's baselines against their definitions; what it estimates with them: ``test_exact_gradients.py``."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from elodrome.agents.agent import Budget, Positions, Task
+from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.policy.reinforce import Reinforce, ReinforceConfig, mean_of_others
+from elodrome.agents.policy.visits import Visits
 from elodrome.agents.registry import make_learner
 from elodrome.envs.registry import make_env
 from elodrome.seeding import streams
@@ -87,3 +91,20 @@ def test_where_places_look_alike_the_agent_draws_its_actions() -> None:
         total += table.step(rows, np.asarray(learner.agent.act(Positions.at(table, rows, streams(2, 200)[rows])))).sum()
     assert not table.truncated.any()
     assert total / 200 == pytest.approx(-11.657, abs=2.5)  # three standard errors, and what training leaves
+
+
+def test_states_are_met_as_often_as_episodes_come_there_before_they_are_cut_off():
+    """On a map where a random walk takes far longer to the goal than the seven steps that it has."""
+    world, episodes = make_env("gridworld:map=S..../...../....G,slip=0.2,max_steps=7"), 4000
+    visits = Visits(world, 0.9)
+    policy = visits.legal / visits.legal.sum(axis=1, keepdims=True)
+    env, rng, counts = SeatEnv(world, episodes, 3, restart=False), np.random.default_rng(0), np.zeros(len(policy))
+    while len(env.live):
+        counts += np.bincount(visits.find(env.observation[env.live], env.legal[env.live]), minlength=len(counts))
+        env.step(rng.integers(world.actions, size=episodes))
+    met = visits.met(policy)
+    assert met.sum() == pytest.approx(counts.sum() / episodes, abs=0.01)  # hardly any reaches the goal
+    assert np.abs(met - counts / episodes).max() < 4 * (7 / 4 / episodes) ** 0.5
+    longer = Visits(make_env("gridworld:map=S..../...../....G,slip=0.2,max_steps=5000"), 0.9)
+    whole = replace(longer._process, discount=1.0).visits(longer._whole(policy))[longer._live]
+    assert np.allclose(longer.met(policy), whole)

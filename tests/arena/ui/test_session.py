@@ -191,7 +191,7 @@ def test_winning_lines():
     assert winning_lines(cells, None) == []
 
 
-def test_a_world_without_a_look_is_refused():
-    world = make_env("gymnasium:CartPole-v1")
+def test_a_world_of_ours_without_a_look_is_refused():
+    world = make_env("token_mdp")
     with pytest.raises(UserError, match="cannot be drawn"):
         Session(world, [Driver(HUMAN)])

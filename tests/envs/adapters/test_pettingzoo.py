@@ -2,15 +2,20 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pettingzoo
 import pytest
+from gymnasium import spaces
 
 from elodrome import make_env
+from elodrome.agents.agent import Budget, Task
+from elodrome.agents.registry import make_learner
 from elodrome.envs.adapters.foreign import env_seed
 from elodrome.envs.adapters.pettingzoo import AecEnv, aec_env, parallel_env
+from elodrome.envs.check import check_env
 from elodrome.envs.registry import BUILTIN
 from elodrome.errors import IllegalAction, UserError
 
@@ -196,3 +201,81 @@ def test_a_parallel_round() -> None:
     assert set(observations) == {"player_0", "player_1"}
     with pytest.raises(UserError, match="take turns"):
         parallel_env("tic_tac_toe")
+
+
+class Tug(pettingzoo.ParallelEnv):
+    """Two pull a rope that begins at a random place: each is paid what it moved towards it, for four rounds."""
+
+    metadata = {"name": "tug_v0", "render_modes": [], "is_parallelizable": True}  # noqa: RUF012
+    possible_agents = ["left", "right"]  # noqa: RUF012
+    render_mode = None
+    high = 2.0
+
+    def observation_space(self, agent: str) -> Any:
+        return spaces.Box(-99.0, 99.0, (1,), np.float32)
+
+    def action_space(self, agent: str) -> Any:
+        return spaces.Box(np.zeros(2, np.float32), np.full(2, self.high if agent == "left" else 2.0, np.float32))
+
+    def reset(self, seed: int | None = None, options: Any = None) -> Any:
+        self.agents, self.round = self.possible_agents[:], 0
+        self.place = np.random.default_rng(seed).uniform(-1.0, 1.0)
+        return self._seen(), {agent: {} for agent in self.agents}
+
+    def _seen(self) -> Any:
+        return {agent: np.array([self.place], np.float32) for agent in self.agents}
+
+    def step(self, actions: Any) -> Any:
+        moved = float(actions["right"].sum() - actions["left"].sum())
+        self.place, self.round = self.place + moved, self.round + 1
+        over = dict.fromkeys(self.agents, self.round == 4)
+        seen, rewards = self._seen(), {"left": -moved, "right": moved}
+        told = seen, rewards, over, dict.fromkeys(self.agents, False), {agent: {} for agent in self.agents}
+        self.agents = [] if self.round == 4 else self.agents
+        return told
+
+
+@pytest.fixture
+def tug() -> Iterator[None]:
+    before = dict(pettingzoo.parallel_registry)
+    pettingzoo.register("parallel", "own/tug-v0", entry_point=Tug)
+    pettingzoo.register("parallel", "own/odd_tug-v0", entry_point=type("OddTug", (Tug,), {"high": 5.0}))
+    yield
+    for name in set(pettingzoo.parallel_registry) - set(before):
+        del pettingzoo.parallel_registry[name]
+
+
+def test_actions_of_real_numbers_are_pettingzoos_own(tug: None) -> None:
+    world, row = make_env("pettingzoo:own/tug_v0"), np.array([0])
+    assert (world.action_shape, world.low, world.high, world.actions) == ((2,), (0.0, 0.0), (2.0, 2.0), 0)
+    table, env = world.table(1), Tug()
+    table.reset(row, np.array([5], np.uint64))
+    env.reset(seed=env_seed(5))
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        pulls = {agent: rng.uniform(0.0, 2.0, 2).astype(np.float32) for agent in env.possible_agents}
+        total = np.zeros(2)
+        for seat, agent in enumerate(env.possible_agents):
+            assert table.seats[0] == seat
+            assert table.observe(row)[0] == np.float32(env.place)  # the second does not see what the first has done
+            total += table.step(row, pulls[agent][None])[0]
+        _, rewards, *_ = env.step(pulls)
+        assert total.tolist() == [rewards["left"], rewards["right"]]
+    assert table.seats[0] == -1
+    assert not table.truncated[0]
+    table.reset(row, np.array([5], np.uint64))
+    with pytest.raises(IllegalAction):
+        table.step(row, np.array([[0.0, 2.5]]))
+
+
+def test_real_numbers_are_played_and_learned_and_checked(tug: None) -> None:
+    world = make_env("pettingzoo:own/tug_v0")
+    assert not check_env(world)
+    learner = make_learner("ppo", Task(world, 0), {"opponent": "random", "envs": 16, "horizon": 8, "rate": 3e-3})
+    reports = list(learner.learn(Budget(6_000)))
+    assert np.mean([report.metrics["return"] for report in reports[-3:]]) > 4.0  # all one's strength pays 8
+
+
+def test_real_numbers_within_bounds_that_differ_are_refused(tug: None) -> None:
+    with pytest.raises(UserError, match="its seats have actions of different kinds or bounds"):
+        make_env("pettingzoo:own/odd_tug_v0")

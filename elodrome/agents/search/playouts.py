@@ -1,4 +1,4 @@
-"""Random rollouts from many positions at once, and a search's evaluation that mixes them with a value network (notes
+"""Random playouts from many positions at once, and a search's evaluation that mixes them with a value network (notes
 4.5.2)."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from elodrome.envs.signatures import ACTIONS, FLOATS, HAS_PLAYOUT, MAX_STEPS, PL
 
 
 @compiled(types.void(WORLD, ROWS, WORDS, U8, types.float64, FLOATS))
-def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, out: Any) -> None:
+def play_all_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, out: Any) -> None:
     """Play every position on at random, to the end: states [k, W] and seats [k] -> out [k], the return of that seat
     (see ``own_discount``). The dice of a position follow from it and the seed alone, so who stands beside it changes
     nothing.
@@ -45,7 +45,7 @@ def roll_out(world: Any, states: Any, seats: Any, seed: Any, discount: float, ou
 
 
 class MixedEvaluator:
-    """Logits of one network (all the same without one), and (1 - weight) v(s) + weight z of another and one rollout."""
+    """Logits of one network (all the same without one), and (1 - weight) v(s) + weight z of another and one playout."""
 
     def __init__(
         self, world: Game, policy: NetEvaluator | None, value: NetEvaluator, weight: float, seed: int = 0
@@ -59,7 +59,7 @@ class MixedEvaluator:
         values = np.zeros(len(leaves.seats), np.float32)
         if self.weight > 0.0:
             states = np.ascontiguousarray(leaves.states)
-            roll_out(self.world.compiled, states, leaves.seats, self.seed, self.world.discount, values)
+            play_all_out(self.world.compiled, states, leaves.seats, self.seed, self.world.discount, values)
             values *= np.float32(self.weight)
         if self.weight < 1.0:
             values += np.float32(1.0 - self.weight) * self.value.answer(leaves.observations)[1]

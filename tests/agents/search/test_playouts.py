@@ -8,7 +8,7 @@ from elodrome import make_env
 from elodrome.agents.parts.networks import seeded
 from elodrome.agents.search.boardnet import BoardNet, NetEvaluator
 from elodrome.agents.search.forest import Leaves
-from elodrome.agents.search.rollouts import MixedEvaluator, roll_out
+from elodrome.agents.search.playouts import MixedEvaluator, play_all_out
 from elodrome.seeding import streams
 
 TTT: Any = make_env("tic_tac_toe")
@@ -22,7 +22,7 @@ def start_of(world: Any) -> np.ndarray:
 
 def outcomes(world: Any, states: np.ndarray, seats: np.ndarray, seed: int) -> np.ndarray:
     out = np.zeros(len(states), np.float32)
-    roll_out(world.compiled, states, seats, np.uint64(seed), 1.0, out)
+    play_all_out(world.compiled, states, seats, np.uint64(seed), 1.0, out)
     return out
 
 
