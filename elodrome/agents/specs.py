@@ -170,8 +170,9 @@ def unfit(about: About, world: World) -> str | None:
         if need == "few":
             if isinstance(world, Game) and (reason := _not_enumerable(world)):
                 return reason
-            if world.real_valued:
-                return "needs a world in which the same is seen again; this one shows real numbers"
+            if world.real_valued or world.pixels:
+                shows = "pictures" if world.pixels else "real numbers"
+                return f"needs a world in which the same is seen again; this one shows {shows}"
         if need == "tokens" and world.kind != "tokens":
             return "needs a token world"
         if need == "text" and world.kind != "tokens":

@@ -70,6 +70,8 @@ def test_pictures_are_told_and_their_planes_come_first(catch):
         table.step(np.arange(1), np.array([action]))
         seen = env.step(action)[0]
     assert not make_env("gymnasium:CartPole-v1").pixels
+    with pytest.raises(UserError, match="needs a world in which the same is seen again; this one shows pictures"):
+        make_learner("q_learning", Task(catch), {})
 
 
 SETTINGS = {
