@@ -45,10 +45,12 @@ class NoisyLinear(nn.Module):
         mean = nn.functional.linear(inputs, self.weight, self.bias)
         if not self.training:
             return mean
-        rows = len(inputs)  # the noise is an outer product, so that no row needs weights of its own
-        return mean + self.behind[:rows] * nn.functional.linear(
-            inputs * self.ahead[:rows], self.weight_sigma, self.bias_sigma
+        rows = len(inputs)
+        ahead, behind = (
+            each if len(each) <= rows else each.narrow_copy(0, 0, rows) for each in (self.ahead, self.behind)
         )
+        # The noise is an outer product, so that no row needs weights of its own.
+        return mean + behind * nn.functional.linear(inputs * ahead, self.weight_sigma, self.bias_sigma)
 
 
 class QNet(nn.Module):
