@@ -231,10 +231,11 @@ class _Run:
     def _explain(self, step: int, kept: int, error: Exception) -> None:
         """Raises Diverged where a learner raised something else (an action that is none, say) because what it acts by
         is no number any more."""
+        if isinstance(error, Diverged):
+            return
         weights: dict[str, Any] = {}
-        if not isinstance(error, Diverged):
-            with contextlib.suppress(Exception):
-                weights = self.learner.weights()
+        with contextlib.suppress(Exception):
+            weights = self.learner.weights()
         try:
             self._require_finite(step, weights, kept)
         except Diverged as diverged:

@@ -17,7 +17,7 @@ from numba import types
 from elodrome.envs import engine
 from elodrome.envs.engine import MASKS, REAL_ROWS
 from elodrome.envs.enumeration import Tables, enumerate_world
-from elodrome.envs.game import Floats, Game, Mask, Words, World
+from elodrome.envs.game import Floats, Game, Mask, Reals, Words, World
 from elodrome.envs.index import RowIndex, words_of
 from elodrome.envs.signatures import I8, REALS, WORDS
 
@@ -92,6 +92,12 @@ class InformationStates:
         game = self.tables.game
         shown = isinstance(game, Game) and game.information == "perfect"
         return self.tables.rows()[self.first] if shown else None
+
+    def on_states(self, rows: Reals) -> Reals:
+        """Rows [I, ...] as those of the states behind them [S, ...], zeros where the episode is over."""
+        spread: Reals = rows[self.info]
+        spread[self.info < 0] = 0.0
+        return spread
 
     @cached_property
     def legal(self) -> Mask:

@@ -96,19 +96,10 @@ def _control(runs: int, games: int, seed: int, tick: Tick) -> Figure:
             run = cls.fresh(states, config, derive(seed, label, k))
             for at, count in enumerate(np.diff(after, prepend=0)):
                 cls.advance(states, run, np.zeros((count, 1)), count * world.max_steps)
-                found[k, at] = worth(_greedy(states, cls.values(run)))
+                found[k, at] = worth(dp.evenly(states.on_states(dp.best_actions(cls.values(run)))))
         curves.append(Curve.of(label, after, found))
         remarks.append(
             f"{label}: {curves[-1].mean[-1]:.4f} +- {curves[-1].error[-1]:.4f}, at best {levels['best']:.4f}"
         )
         tick(done, 1 + len(CONTROL))
     return Figure("What greedy play is worth, exactly", "games", "J", curves, levels, remarks, "x")
-
-
-def _greedy(states: InformationStates, q: Reals) -> Reals:
-    """The greedy policy [S, A] of q [I, A]."""
-    best = np.zeros(states.tables.legal.shape)
-    live = states.info >= 0
-    best[live] = dp.best_actions(q)[states.info[live]]
-    policy: Reals = best / np.maximum(best.sum(axis=1, keepdims=True), 1)
-    return policy

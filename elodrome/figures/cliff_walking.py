@@ -36,8 +36,7 @@ def compute(quick: bool, seed: int, tick: Tick) -> Figure:
         tick(done, len(KINDS))
     tables = enumerate_world(world)
     q, value, _ = dp.value_iteration(tables, 1.0)
-    greedy = dp.best_actions(q)
-    greedy /= np.maximum(greedy.sum(axis=1, keepdims=True), 1)
+    greedy = dp.evenly(dp.best_actions(q))
     bold = dp.policy_evaluation(tables, 0.9 * greedy + 0.1 * dp.uniform_policy(tables), 1.0)
     _, soft, _ = dp.policy_iteration(tables, 1.0, epsilon=0.1)
     start = tables.starts[0]

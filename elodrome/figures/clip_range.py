@@ -66,14 +66,12 @@ def learn(
 ) -> Reals:
     """J before the first batch and after each [batches + 1]."""
     learner = PPO(Task(world, seed), config)
-    live, seen = states.info >= 0, torch.from_numpy(states.observations)
+    seen = torch.from_numpy(states.observations)
 
     def worth() -> float:
-        policy = np.zeros(states.tables.legal.shape)
         with torch.no_grad():
-            told = probabilities(learner.net.outputs(seen).numpy(), states.legal)
-        policy[live] = told[states.info[live]]
-        return process.performance(policy)
+            policy = probabilities(learner.net.outputs(seen).numpy(), states.legal)
+        return process.performance(states.on_states(policy))
 
     with single_threaded():
         budget = Budget(batches * config.envs * config.horizon)

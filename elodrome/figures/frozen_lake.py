@@ -59,12 +59,7 @@ def learned(kind: str, world: Game, states: InformationStates, seed: int) -> Rea
     learner: Any = make_learner(kind, Task(world, seed), {})
     for _ in learner.learn(Budget(learner.default_steps)):
         pass
-    live = states.tables.seats >= 0
-    q = np.full(states.tables.legal.shape, -np.inf)
-    q[live] = learner.weights()["q"][states.info[live]]
-    best = dp.best_actions(q)
-    policy: Reals = best / np.maximum(best.sum(axis=1, keepdims=True), 1)
-    return policy
+    return dp.evenly(states.on_states(dp.best_actions(learner.weights()["q"])))
 
 
 def arrived(tables: Tables, policy: Reals, plies: int) -> float:

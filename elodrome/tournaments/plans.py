@@ -55,10 +55,10 @@ class Plan(BaseModel):
     def only(self, worlds: Sequence[str]) -> Plan:
         """The stages of these worlds alone. Raises UserError for one that the plan does not hold."""
         stages = {make_env(stage.world).id: stage for stage in self.stages}
-        for name in worlds:
-            if make_env(name).id not in stages:
+        chosen = {make_env(name).id: name for name in worlds}
+        for id, name in chosen.items():
+            if id not in stages:
                 raise UserError(f"--world {name}: the showdown has no such world{nearest(name, stages)}")
-        chosen = {make_env(name).id for name in worlds}
         command = (*self.command, *(word for name in worlds for word in ("--world", name)))
         kept = tuple(stage for id, stage in stages.items() if id in chosen)
         return self.model_copy(update={"stages": kept, "skipped": (), "command": command})

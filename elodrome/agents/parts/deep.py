@@ -6,10 +6,13 @@ import math
 
 import torch
 from pydantic import Field
+from torch import nn
 
+from elodrome.agents.agent import Task
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.networks import Torso
-from elodrome.agents.parts.opponents import OpponentConfig
+from elodrome.agents.parts.opponents import OpponentConfig, Play, opponents_of
+from elodrome.agents.parts.vector import SeatEnv
 from elodrome.envs.game import World
 from elodrome.errors import Diverged
 
@@ -35,6 +38,13 @@ def discount_of(world: World, given: float | None) -> float:
     if given is not None:
         return given
     return min(world.discount, SOLO_DISCOUNT) if world.players == 1 else world.discount
+
+
+def seats_of(task: Task, config: DeepConfig, size: int, play: Play, net: nn.Module, *, restart: bool = True) -> SeatEnv:
+    """``size`` games in which a deep learner is trained, against the opponents of its settings; ``play`` and ``net`` as
+    for ``opponents_of``."""
+    rivals = opponents_of(task.world, config, play, net)
+    return SeatEnv(task.world, size, task.seed, rivals, restart=restart, clip_rewards=config.clip_rewards)
 
 
 def annealed(optimiser: torch.optim.Optimizer, rate: float, step: float, total: float) -> None:

@@ -146,7 +146,7 @@ class Met:
     def _place(self, seat: int, *, alive: bool) -> int:
         """The state of what this seat sees now; a new one where it is seen for the first time."""
         seen = self._table.observe(ROW, OF_SEAT_0 + seat).reshape(-1) + np.float32(0.0)  # -0.0 counts as 0.0
-        sight = seat.to_bytes(4, "little") + seen.tobytes()
+        sight = _sight(seat, seen)
         legal = self._table.legal(ROW)[0] if alive else np.ones(self.world.actions, np.uint8)
         key = sight + legal.tobytes() if alive else sight
         row = self._places.get(key)
@@ -192,7 +192,7 @@ class Met:
         self.resize(max(room, count))
         self._places = {}
         for row, (seat, seen) in enumerate(zip(self.seats.tolist(), self.observations, strict=True)):
-            sight = seat.to_bytes(4, "little") + seen.tobytes()
+            sight = _sight(seat, seen)
             self._places.setdefault(sight, row)
             if self._arrays["certain"][row]:
                 self._places[sight + self.legal[row].tobytes()] = row
@@ -200,3 +200,8 @@ class Met:
         self._table.reset(ROW, self._seed)
         for move in self._moves:
             self._table.step(ROW, np.array([move]))
+
+
+def _sight(seat: int, seen: Floats) -> bytes:
+    """A seat and what it sees, as a key."""
+    return seat.to_bytes(4, "little") + seen.tobytes()

@@ -230,7 +230,7 @@ class FlatAdam(torch.optim.Adam):
             "exp_avg": torch.zeros_like(flat, requires_grad=False),
             "exp_avg_sq": torch.zeros_like(flat, requires_grad=False),
         }
-        self.moves = 0
+        self.moves = 0  # the steps taken; to read "step" would wait for the device
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)

@@ -12,7 +12,7 @@ from torch import Tensor
 from elodrome.agents.agent import Agent, Evaluation, Positions, Task
 from elodrome.agents.ops.returns import gae
 from elodrome.agents.parts.collecting import Experience
-from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite
+from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite, seats_of
 from elodrome.agents.parts.heads import onto, probabilities, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
@@ -24,7 +24,6 @@ from elodrome.agents.parts.networks import (
     seeded,
     to_tensor,
 )
-from elodrome.agents.parts.opponents import opponents_of
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.envs.actions import Actions
@@ -140,9 +139,7 @@ class PolicyLearner(KeptLearner):
 
     def seats(self, size: int, *, restart: bool = True) -> SeatEnv:
         """``size`` games against the opponents of the settings."""
-        rivals = opponents_of(self.world, self.config, self.play, self.net)
-        clip = self.config.clip_rewards
-        return SeatEnv(self.world, size, self.task.seed, rivals, restart=restart, clip_rewards=clip)
+        return seats_of(self.task, self.config, size, self.play, self.net, restart=restart)
 
     def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
         """Actions [B] at these quantiles of pi(. | s), as the head has them. Raises Diverged when the network answers

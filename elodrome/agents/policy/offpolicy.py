@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from elodrome.agents.agent import Agent, Budget, Evaluation, Positions, Progress, Task
 from elodrome.agents.parts.collecting import episode_metrics
-from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite
+from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite, seats_of
 from elodrome.agents.parts.heads import onto, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
@@ -29,10 +29,8 @@ from elodrome.agents.parts.networks import (
     seeded,
     to_tensor,
 )
-from elodrome.agents.parts.opponents import opponents_of
 from elodrome.agents.parts.replay import NStep, Replay, transition_fields
 from elodrome.agents.parts.saved import expect
-from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.policy.twin import ActorTwin
 from elodrome.envs.actions import Actions
 from elodrome.envs.game import Floats, Reals, World
@@ -109,8 +107,7 @@ class OffPolicyLearner(KeptLearner):
         self.rng = generator(task.seed, type(self).__name__.lower())
         self.scale = 1.0  # what rewards are divided by: their root mean square in the warm-up
         self.steps = self.updates = 0
-        rivals = opponents_of(self.world, c, self.play, self.net)
-        self.env = SeatEnv(self.world, c.envs, task.seed, rivals, clip_rewards=c.clip_rewards)
+        self.env = seats_of(task, c, c.envs, self.play, self.net)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env, shape = self.config, self.env, self.world.action_shape

@@ -85,14 +85,14 @@ class Reinforce(PolicyLearner):
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.actor, c.rate, self.steps, budget.steps)
-            experience = collect(self.env, self.sample, self.rng)
-            batch, self.played = self.batch(experience), c.episodes
-            while len(batch["action"]) < c.decisions:
+            rounds: list[dict[str, Tensor]] = []
+            while sum(len(part["action"]) for part in rounds) < c.decisions:
                 experience = collect(self.env, self.sample, self.rng)
-                more = self.batch(experience)
-                more["episode"] += self.played
-                batch = {name: torch.cat([tensor, more[name]]) for name, tensor in batch.items()}
-                self.played += c.episodes
+                part = self.batch(experience)
+                part["episode"] += len(rounds) * c.episodes
+                rounds.append(part)
+            batch = {name: torch.cat([part[name] for part in rounds]) for name in rounds[0]}
+            self.played = len(rounds) * c.episodes
             for _ in range(c.passes):
                 policy_loss, entropy = self.policy_loss(batch)
                 descend(self.actor, policy_loss - c.entropy * entropy, c.max_norm)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.agents.tabular.dynamic_programming import F8, MODEL, SWEEPS, THETA, TIE, best_actions, model_of
+from elodrome.agents.tabular.dynamic_programming import F8, MODEL, SWEEPS, THETA, TIE, best_actions, evenly, model_of
 from elodrome.envs.engine import MASKS
 from elodrome.envs.enumeration import Tables
 from elodrome.envs.game import Mask, Reals, compiled
@@ -94,4 +94,4 @@ def best_policy(tables: Tables, q: Reals, discount: float) -> Reals:
     best = best_actions(q)
     if discount == 1.0:
         best = soonest(tables, best.astype(np.uint8)).astype(np.float64)
-    return best / np.maximum(best.sum(axis=1, keepdims=True), 1.0)
+    return evenly(best)

@@ -123,8 +123,12 @@ def backward_induction(tables: Tables, discount: float, plies: int) -> tuple[Rea
 
 def uniform_policy(tables: Tables) -> Reals:
     """The policy [S, A] that takes every legal action with equal probability; rows of ended states are 0."""
-    count = tables.legal.sum(axis=1, keepdims=True)
-    return tables.legal / np.maximum(count, 1)
+    return evenly(tables.legal)
+
+
+def evenly(chosen: Mask | Reals) -> Reals:
+    """The policy [..., A] that takes the actions marked by 1 with equal probability; rows without any stay 0."""
+    return chosen / np.maximum(chosen.sum(axis=-1, keepdims=True), 1)
 
 
 def policy_evaluation(tables: Tables, policy: Reals, discount: float, theta: float = THETA) -> Reals:

@@ -39,8 +39,7 @@ class PolicyEvaluation(Plan):
         tables = self.states.tables
         states = self.states
         told = policy_of(self.config.policy, self.config.epsilon, self.world)
-        policy = told(states.observations, states.legal, states.seats, states.rows())[states.info]
-        policy[tables.seats < 0] = 0.0
+        policy = states.on_states(told(states.observations, states.legal, states.seats, states.rows()))
         if self.world.players == 1:
             return policy[None], policy_evaluation(tables, policy, discount)[None]
         value = joint_evaluation(tables, policy, discount)

@@ -6,11 +6,10 @@ by going back from the last (exact where matches are cut off); without, running 
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field
 
 from elodrome.agents.tabular.arriving import best_policy
-from elodrome.agents.tabular.dynamic_programming import THETA, backward_induction, value_iteration
+from elodrome.agents.tabular.dynamic_programming import THETA, backward_induction, evenly, value_iteration
 from elodrome.agents.tabular.plan import Plan, PlanConfig
 from elodrome.envs.game import Reals
 
@@ -41,7 +40,6 @@ class ValueIteration(Plan):
         tables = self.states.tables
         if self.config.limit:
             values, best = backward_induction(tables, discount, self.world.max_steps)
-            count = np.maximum(best[1:].sum(axis=2, keepdims=True), 1)
-            return best[1:] / count, values[1:]
+            return evenly(best[1:]), values[1:]
         q, value, _ = value_iteration(tables, discount, self.config.theta)
         return best_policy(tables, q, discount)[None], value[None]

@@ -16,13 +16,11 @@ import torch
 from elodrome.agents.agent import Agent, Budget, Ints, Positions, Progress, Task
 from elodrome.agents.ops.td import linear_schedule
 from elodrome.agents.parts.collecting import episode_metrics
-from elodrome.agents.parts.deep import annealed, discount_of, require_finite
+from elodrome.agents.parts.deep import annealed, discount_of, require_finite, seats_of
 from elodrome.agents.parts.heads import greedy_legal, pick, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import Arrays, adam, descend, module_arrays, seeded, to_tensor
-from elodrome.agents.parts.opponents import opponents_of
 from elodrome.agents.parts.replay import NStep, Replay, transition_fields
-from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.value.config import DQNConfig
 from elodrome.agents.value.heads import GreedyQ, QNet, categorical_loss, make_net, reach, scalar_loss
 from elodrome.envs.game import Floats, Mask, World
@@ -79,8 +77,7 @@ class DQN(KeptLearner):
         self.rng = generator(task.seed, "dqn")
         self.epsilon, self.beta, self.scale = c.epsilon, c.beta, 1.0
         self.steps = self.updates = 0
-        rivals = opponents_of(self.world, c, self.play, self.net)
-        self.env = SeatEnv(self.world, c.envs, task.seed, rivals, clip_rewards=c.clip_rewards)
+        self.env = seats_of(task, c, c.envs, self.play, self.net)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         c, env = self.config, self.env

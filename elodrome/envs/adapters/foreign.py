@@ -6,6 +6,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from typing import Any
@@ -205,14 +206,35 @@ class ForeignTable(Table):
         alone."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RenderedWorld(World):
+    """A world whose environments are made by name, with options and a render mode. paints: whether that can be
+    ``rgb_array``."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    paints: bool = False
+
+
+def rendering(env: Any, options: dict[str, Any]) -> bool:
+    """Whether environments like this one can paint themselves; options that name no render mode ask for text where
+    there is one."""
+    modes = env.metadata.get("render_modes") or ()
+    paints = "rgb_array" in modes and options.get("render_mode", "rgb_array") == "rgb_array"
+    if "ansi" in modes:
+        options.setdefault("render_mode", "ansi")
+    return paints
+
+
 class RenderedTable(ForeignTable):
-    """A table of environments that are made with a render mode; a world says whether that can be ``rgb_array``."""
+    """A table of such environments."""
+
+    world: RenderedWorld
 
     def _options(self) -> dict[str, Any]:
         """The options by which an environment of this table is made."""
-        world: Any = self.world
-        mode = {"render_mode": "rgb_array"} if self.painted and world.paints else {}
-        return {**world.options, **mode}
+        mode = {"render_mode": "rgb_array"} if self.painted and self.world.paints else {}
+        return {**self.world.options, **mode}
 
     def picture(self, row: int) -> npt.NDArray[np.uint8] | None:
         if self._options().get("render_mode") != "rgb_array":
@@ -220,6 +242,12 @@ class RenderedTable(ForeignTable):
         with blamed(f"{self.world.id} cannot be painted"):
             painted = np.asarray(self._render(row))
         return painted.astype(np.uint8) if painted.ndim == 3 and painted.shape[2] == 3 else None
+
+    def draw(self, row: int) -> str:
+        """The environment's own text where it has one, else what the seat to act sees (the first seat at the end)."""
+        if self._options().get("render_mode") == "ansi":
+            return str(self._render(row)).rstrip()
+        return np.array2string(self._see(row, max(0, int(self.seats[row]))), precision=4, suppress_small=True)
 
     @abstractmethod
     def _render(self, row: int) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -20,6 +20,7 @@ from elodrome.envs.adapters import atari
 from elodrome.envs.adapters.foreign import (
     STEPS_WITHOUT_LIMIT,
     RenderedTable,
+    RenderedWorld,
     action_fields,
     action_space,
     blamed,
@@ -28,6 +29,7 @@ from elodrome.envs.adapters.foreign import (
     full_id,
     is_picture,
     passed_on,
+    rendering,
     split_name,
     step_limit,
     world_of,
@@ -52,10 +54,7 @@ def from_name(rest: str, **options: Any) -> World:
     limit = step_limit(options, atari.MAX_STEPS if name.startswith(atari.PREFIX) else STEPS_WITHOUT_LIMIT)
     with blamed(id):
         env = _make(name, options)
-        modes = env.metadata.get("render_modes") or ()
-        paints = "rgb_array" in modes and options.get("render_mode", "rgb_array") == "rgb_array"
-        if "ansi" in modes and "render_mode" not in options:
-            options["render_mode"] = "ansi"
+        paints = rendering(env, options)
         try:
             actions = action_fields(env.action_space, id)
             shape, _ = flattener(env.observation_space, id)
@@ -93,12 +92,8 @@ def _make(name: str, options: Mapping[str, Any]) -> Env:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GymnasiumWorld(World):
-    """One of Gymnasium's environments. name and options are those of ``gymnasium.make``. paints: whether it can."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    paints: bool = False
+class GymnasiumWorld(RenderedWorld):
+    """One of Gymnasium's environments. name and options are those of ``gymnasium.make``."""
 
     def table(self, games: int) -> GymnasiumTable:
         return GymnasiumTable(self, games)
@@ -214,12 +209,6 @@ class GymnasiumTable(RenderedTable):
 
     def _render(self, row: int) -> Any:
         return self._env(row).render()
-
-    def draw(self, row: int) -> str:
-        """Gymnasium's own text where it has one, else the observation."""
-        if self._options().get("render_mode") == "ansi":
-            return str(self._env(row).render()).rstrip()
-        return np.array2string(self._seen[row], precision=4, suppress_small=True)
 
 
 class GymnasiumEnv(gymnasium.Env[Floats, Any]):

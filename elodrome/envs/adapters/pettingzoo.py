@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from pettingzoo.utils.wrappers import (
 from elodrome.envs.actions import as_array, kind_of_action
 from elodrome.envs.adapters.foreign import (
     RenderedTable,
+    RenderedWorld,
     action_fields,
     action_space,
     blamed,
@@ -34,6 +35,7 @@ from elodrome.envs.adapters.foreign import (
     flattener,
     full_id,
     passed_on,
+    rendering,
     split_name,
     step_limit,
     world_of,
@@ -57,10 +59,7 @@ def from_name(rest: str, **options: Any) -> World:
     limit = step_limit(options)
     with blamed(id):
         env = _make(name, options)
-        modes = env.metadata.get("render_modes") or ()
-        paints = "rgb_array" in modes and options.get("render_mode", "rgb_array") == "rgb_array"
-        if "ansi" in modes and "render_mode" not in options:
-            options["render_mode"] = "ansi"
+        paints = rendering(env, options)
         seats = tuple(str(agent) for agent in env.possible_agents)
         actions = _shared([action_fields(env.action_space(agent), id) for agent in env.possible_agents], id)
         shapes = {_viewer(env.observation_space(agent), id)[0] for agent in env.possible_agents}
@@ -126,12 +125,8 @@ def _viewer(space: spaces.Space[Any], world: str) -> tuple[tuple[int, ...], Call
 
 
 @dataclass(frozen=True, kw_only=True)
-class PettingZooWorld(World):
-    """One of PettingZoo's environments. name is FAMILY/NAME_vN, options those of its maker. paints: whether it can."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    paints: bool = False
+class PettingZooWorld(RenderedWorld):
+    """One of PettingZoo's environments. name is FAMILY/NAME_vN, options those of its maker."""
 
     def table(self, games: int) -> PettingZooTable:
         return PettingZooTable(self, games)
@@ -202,12 +197,6 @@ class PettingZooTable(RenderedTable):
 
     def _render(self, row: int) -> Any:
         return self._envs[row].render()
-
-    def draw(self, row: int) -> str:
-        """PettingZoo's own text where it has one, else what the seat to act sees (the first seat at the end)."""
-        if self._options().get("render_mode") == "ansi":
-            return str(self._envs[row].render()).rstrip()
-        return np.array2string(self._see(row, max(0, int(self.seats[row]))), precision=4, suppress_small=True)
 
 
 class _Outgoing:
