@@ -38,3 +38,13 @@ def test_observations_and_outcomes_are_those_of_the_rules(world: str) -> None:
 def test_too_many_states_are_refused() -> None:
     with pytest.raises(UserError, match="tic_tac_toe has more than 100 states"):
         InformationStates.of(make_env("tic_tac_toe"), 100)
+
+
+def test_rows_of_what_is_seen_are_those_of_all_states_that_look_so_and_zeros_at_the_end() -> None:
+    states = InformationStates.of(make_env("corridor"))  # three places that look the same, and the goal
+    assert states.on_states(np.array([[0.25, 0.75]])).tolist() == [[0.25, 0.75]] * 3 + [[0.0, 0.0]]
+    states = InformationStates.of(make_env("tic_tac_toe"))
+    numbers = np.arange(len(states.seats)) + 1.0
+    spread = states.on_states(numbers)
+    assert np.array_equal(spread > 0, states.tables.seats >= 0)
+    assert np.array_equal(spread[states.first], numbers)
