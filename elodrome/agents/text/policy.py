@@ -45,13 +45,18 @@ class TextConfig(Config):
     best_of: int = Field(4, ge=1)
 
 
-def build(world: World, config: TextConfig, language: Language) -> Transformer:
-    """A transformer of the sizes that world and config ask for, weights not set."""
+def build(world: World, config: TextConfig, language: Language, outputs: int | None = None) -> Transformer:
+    """A transformer of the sizes that world and config ask for, weights not set; outputs: the words where left out."""
     if config.width % config.heads:
         raise UserError(f"width {config.width} is no multiple of heads {config.heads}")
     context = language.prompt_length + language.answer_length
     return Transformer(
-        language.inputs, language.words, context, width=config.width, layers=config.layers, heads=config.heads
+        language.inputs,
+        outputs or language.words,
+        context,
+        width=config.width,
+        layers=config.layers,
+        heads=config.heads,
     )
 
 
@@ -142,9 +147,9 @@ class TextLearner(KeptLearner):
         """The generator of this update, for one purpose."""
         return generator(self.task.seed, purpose, self.updates)
 
-    def uniforms(self, rows: int) -> Tensor:
+    def uniforms(self, rows: int, purpose: str = "speak") -> Tensor:
         """Numbers in [0, 1) that choose the tokens of this update: [rows, L]."""
-        source = torch.Generator().manual_seed(derive(self.task.seed, "speak", self.updates))
+        source = torch.Generator().manual_seed(derive(self.task.seed, purpose, self.updates))
         return torch.rand(rows, self.language.answer_length, generator=source).to(self.device)
 
     def tensor(self, array: npt.NDArray[Any]) -> Tensor:

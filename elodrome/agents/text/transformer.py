@@ -172,6 +172,7 @@ def generate(
     log_prob = uniforms.new_zeros(rows, longest)
     going = torch.ones(rows, dtype=torch.bool, device=prompts.device)
     for t in range(longest):
+        logits = logits.to(uniforms.dtype)  # chosen and told in no less, whatever it was thought in
         choice = choose(logits, uniforms[:, t], temperature)
         answers[:, t] = torch.where(going, choice, end)
         spoken = torch.log_softmax(logits, dim=1).gather(1, choice[:, None]).squeeze(1)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from elodrome.agents.ops.kl import k1, k2, k3
+from elodrome.agents.ops.kl import corrected, k1, k2, k3
 
 LOGITS = [0.3, -1.1, 0.8, 0.1, -0.4]
 REF_LOGITS = [-0.2, 0.5, 0.4, -0.9, 0.7]
@@ -61,6 +61,25 @@ def test_gradients_as_a_loss_on_fresh_samples() -> None:
     torch.testing.assert_close(as_loss[1], wanted, atol=1e-12, rtol=0)
     torch.testing.assert_close(as_loss[2], other_way, atol=1e-12, rtol=0)
     assert (as_loss[2] - wanted).abs().max() > 0.01
+
+
+def test_corrected_k3_is_right_in_value_and_gradient_on_samples_of_another_policy() -> None:
+    theta, log_pi, log_ref = policies()
+    old = torch.log_softmax(torch.tensor([0.9, 0.2, -0.6, 0.5, 0.0], dtype=torch.float64), 0)
+    exact = divergence(log_pi, log_ref)
+    (wanted,) = torch.autograd.grad(exact, theta, retain_graph=True)
+    found = {}
+    for name, k in (("k1", k1), ("k2", k2), ("k3", k3)):
+        for weighed in (False, True):
+            values = k(log_pi, log_ref)
+            mean = (old.exp() * (corrected(values, log_pi, old) if weighed else values)).sum()
+            found[name, weighed] = mean.item(), torch.autograd.grad(mean, theta, retain_graph=True)[0]
+    for name in ("k1", "k3"):
+        value, gradient = found[name, True]
+        assert value == pytest.approx(exact.item(), abs=1e-12)
+        torch.testing.assert_close(gradient, wanted, atol=1e-12, rtol=0)
+    for biased in (("k1", False), ("k2", False), ("k2", True), ("k3", False)):
+        assert (found[biased][1] - wanted).abs().max() > 0.01, biased
 
 
 def test_k2_of_whole_answers_and_not_of_tokens_has_the_gradient_of_their_kl() -> None:

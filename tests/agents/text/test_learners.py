@@ -64,7 +64,7 @@ def test_grpo_comes_near_the_closed_form_optimum(tokens: Game) -> None:
     """J = E[r] - beta KL against the best that any policy can reach, beta log Z (5.10, 5.11)."""
     beta = 0.2
     config = GRPOConfig(
-        **SMALL, best_of=1, batch=64, sft_steps=20, kl_coefficient=beta, kl="k2", kl_of="answer", normalise=False,
+        **SMALL, best_of=1, batch=64, sft_steps=20, kl_coefficient=beta, kl="k2", kl_of="answer", advantage="centred",
         prompts=32, group=8, rl_learning_rate=5e-3,
     )  # fmt: skip
     learner = GRPO(Task(tokens), config)
