@@ -52,6 +52,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "reinforce": {"episodes": 4, "hidden": [8]},
     "sft": SPEAKING,
     "grpo": {**SPEAKING, "sft_steps": 12, "prompts": 4},
+    "rlhf": {**SPEAKING, "sft_steps": 12, "prompts": 4},
+    "dpo": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 32},
     "alphazero": {"games": 16, "hidden": [8], "self_play": 2, "batch": 16, "simulations": 4},
     "muzero": {"games": 8, "moves": 8, "width": 8, "latent": 8, "self_play": 2, "batch": 16, "unroll": 2},
     "sac": {"hidden": [8], "batch": 16, "warmup": 64},
@@ -65,7 +67,7 @@ STEPS = {
     "trpo": 200,
     "reinforce": 400,
     "sft": 50,
-    "grpo": 50,
+    **dict.fromkeys(("grpo", "rlhf", "dpo"), 50),
     "sac": 800,
     "td3": 800,
 }

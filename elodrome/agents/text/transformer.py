@@ -146,8 +146,8 @@ def spoken_mask(answers: Tensor, end: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Spoken:
-    """Answers int64 [B, L], ``end`` from the end on; log_prob [B, L] of the tokens under the model (0 behind the
-    end); mask [B, L], 1.0 where a token was spoken."""
+    """Answers int64 [B, L], ``end`` from the end on; log_prob [B, L] of the tokens as they were drawn (at
+    temperature 0: under the model), 0 behind the end; mask [B, L], 1.0 where a token was spoken."""
 
     answers: Tensor
     log_prob: Tensor
@@ -175,7 +175,7 @@ def generate(
         logits = logits.to(uniforms.dtype)  # chosen and told in no less, whatever it was thought in
         choice = choose(logits, uniforms[:, t], temperature)
         answers[:, t] = torch.where(going, choice, end)
-        spoken = torch.log_softmax(logits, dim=1).gather(1, choice[:, None]).squeeze(1)
+        spoken = torch.log_softmax(logits / (temperature or 1.0), dim=1).gather(1, choice[:, None]).squeeze(1)
         log_prob[:, t] = torch.where(going, spoken.to(log_prob.dtype), 0.0)
         going = going & (choice != end)
         if t + 1 == longest or not going.any():

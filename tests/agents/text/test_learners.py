@@ -9,13 +9,17 @@ import torch
 from elodrome import make_env
 from elodrome.agents.agent import Budget, Positions, Task
 from elodrome.agents.check import check_agent, sample_positions
+from elodrome.agents.ops.preference import preferred
 from elodrome.agents.parts.solve import Judge
+from elodrome.agents.registry import make_learner
+from elodrome.agents.text.dpo import DPO, DPOConfig
+from elodrome.agents.text.exact import policy_table
 from elodrome.agents.text.grpo import GRPO, GRPOConfig
-from elodrome.agents.text.policy import TextAgent, TextConfig, TextLearner
+from elodrome.agents.text.policy import TextConfig, TextLearner
 from elodrome.agents.text.sft import SFT
 from elodrome.arena.match import play_match
-from elodrome.envs.game import Game, Reals, World
-from elodrome.envs.tokens.exact import Answer, Answers, enumerate_answers, kl
+from elodrome.envs.game import Game, World
+from elodrome.envs.tokens.exact import enumerate_answers, kl
 from elodrome.errors import UserError
 
 torch.set_num_threads(1)
@@ -25,22 +29,6 @@ SMALL = {"width": 16, "heads": 2, "layers": 1}
 def run(learner: TextLearner, steps: int) -> dict[str, float]:
     """The last metrics."""
     return list(learner.learn(Budget(steps)))[-1].metrics
-
-
-def policy_table(answers: Answers, agent: TextAgent) -> Reals:
-    """The policy [X, N, V] as the acting agent evaluates it, position by position."""
-    world, size = answers.world, answers.tokens.vocabulary
-
-    def policy(prompt: Answer, prefix: Answer) -> Reals:
-        seen = np.array([*prompt, *prefix]) + 1.0
-        observation = np.zeros((1, world.observation_size), np.float32)
-        observation[0, : len(seen)] = seen
-        one = np.zeros(1, np.int64)
-        legal = np.ones((1, size), np.uint8)
-        given = Positions(world, observation, legal, one, None, one.astype(np.uint64), one, one)
-        return np.log(agent.evaluate(given).policy[0])
-
-    return answers.table(policy)
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +48,32 @@ def test_sft_reaches_the_entropy_of_its_data(tokens: Game) -> None:
     assert gap.max() < 0.01
 
 
-def test_grpo_comes_near_the_closed_form_optimum(tokens: Game) -> None:
+BETA = 0.2
+OF_ANSWERS = {"kl": "k2", "kl_of": "answer", "advantage": "centred", "group": 8, "prompts": 32}
+TO_OPTIMUM = {
+    "rlhf": {"kl_coefficient": BETA, "prompts": 64},
+    "rloo": {"kl_coefficient": BETA, "prompts": 64},
+    "text_reinforce": {"kl_coefficient": BETA, "prompts": 128},
+    "dpo": {"beta": 10 * BETA, "certainty": 10.0, "labels": "share", "prompts": 128, "pairs": 1024},
+    "grpo": {"kl_coefficient": BETA * 7 / 8, **OF_ANSWERS},
+}
+
+
+@pytest.mark.parametrize("kind", TO_OPTIMUM)
+def test_it_comes_near_the_closed_form_optimum(kind: str) -> None:
     """J = E[r] - beta KL against the best that any policy can reach, beta log Z (5.10, 5.11)."""
-    beta = 0.2
-    config = GRPOConfig(
-        **SMALL, best_of=1, batch=64, sft_steps=20, kl_coefficient=beta, kl="k2", kl_of="answer", advantage="centred",
-        prompts=32, group=8, rl_learning_rate=5e-3,
-    )  # fmt: skip
-    learner = GRPO(Task(tokens), config)
+    tokens = make_env("token_mdp:vocabulary=4,prompts=1,horizon=2")
+    settings = {**SMALL, "best_of": 1, "batch": 64, "sft_steps": 20, "rl_learning_rate": 1e-2, **TO_OPTIMUM[kind]}
+    learner = make_learner(kind, Task(tokens), settings)
+    assert isinstance(learner, TextLearner)
     run(learner, 20)
     exact = enumerate_answers(tokens)
     ref = policy_table(exact, learner.agent)
-    run(learner, 220)
+    run(learner, 70)
     log_prob = exact.log_prob(policy_table(exact, learner.agent))
-    start = exact.objective(exact.log_prob(ref), ref, beta).mean()
-    reached = exact.objective(log_prob, ref, beta).mean()
-    best = beta * exact.log_z(ref, beta).mean()
+    start = exact.objective(exact.log_prob(ref), ref, BETA).mean()
+    reached = exact.objective(log_prob, ref, BETA).mean()
+    best = BETA * exact.log_z(ref, BETA).mean()
     assert best - start > 0.05
     assert reached <= best + 1e-9
     assert (reached - start) / (best - start) > 0.9
@@ -144,7 +142,10 @@ def test_evaluate_is_the_distribution_of_what_it_names() -> None:
 TINY = "width=16,heads=2,layers=1,batch=16"
 
 
-@pytest.mark.parametrize("spec", [f"sft:{TINY}", f"grpo:{TINY},sft_steps=24,prompts=4"])
+TUNED = [f"{kind}{TINY},sft_steps=24,prompts=4" for kind in ("grpo:lag=2,", "rlhf:", "dpo:pairs=64,")]
+
+
+@pytest.mark.parametrize("spec", [f"sft:{TINY}", *TUNED])
 @pytest.mark.parametrize("name", ["token_mdp:vocabulary=3,prompts=2,horizon=3", "tic_tac_toe"])
 def test_contract(spec: str, name: str) -> None:
     """Repeats from the seed, resumes exactly (in either phase), restores; on a board its moves may be illegal."""
@@ -175,3 +176,82 @@ def test_a_large_board_is_taught_by_two_plies() -> None:
     assert not Judge(world).exact
     learner = GRPO(Task(world), GRPOConfig(**SMALL, batch=8, sft_steps=2, prompts=4))
     assert {"reward", "illegal", "kl", "entropy"} <= run(learner, 4).keys()
+
+
+def test_only_groups_that_differ_are_learned_from_where_that_is_asked(tokens: Game) -> None:
+    """Dynamic sampling (5.5.4): with short groups of a rule's marks many are all alike."""
+    copy = make_env("token_mdp:vocabulary=3,prompts=4,horizon=3,reward=copy")
+    given = {**SMALL, "best_of": 1, "batch": 16, "sft_steps": 4, "prompts": 24, "group": 2}
+    alike = {}
+    for dynamic in (False, True):
+        learner = GRPO(Task(copy), GRPOConfig(**given, dynamic=dynamic))
+        run(learner, 4)
+        batch = learner.converse()
+        marks = batch.marks.view(-1, 2)
+        alike[dynamic] = int((marks[:, 0] == marks[:, 1]).sum())
+        assert len(marks) <= 24
+    assert alike[False] > 0
+    assert alike[True] == 0
+
+
+def test_who_speaks_is_as_old_as_the_lag_says(tokens: Game) -> None:
+    learner = GRPO(Task(tokens), GRPOConfig(**SMALL, batch=16, sft_steps=2, prompts=8, lag=3))
+    run(learner, 2)
+    learner.begin()
+    weights: list[torch.Tensor] = []
+    for _ in range(2, 10):
+        weights.append(learner.network.head.weight.detach().clone())
+        speaker = learner.spoken_by().head.weight
+        assert torch.equal(speaker, weights[max(0, len(weights) - 1 - 3)])
+        learner.improve(1e-3)
+        learner.updates += 1
+
+
+def test_another_temperature_and_precision_speak_otherwise(tokens: Game) -> None:
+    """What spoke is told by the log-probabilities that come with the answers; the policy's own differ (5.41)."""
+    given = {**SMALL, "batch": 16, "sft_steps": 20, "prompts": 32}
+    gaps = {}
+    for name, settings in {
+        "same": {}, "hot": {"speaking_temperature": 2.0}, "rounded": {"speaking_precision": "bfloat16"},
+    }.items():  # fmt: skip
+        learner = GRPO(Task(tokens), GRPOConfig(**given, **settings))
+        run(learner, 20)
+        batch = learner.converse()
+        with torch.no_grad():
+            own = learner.log_prob(learner.network, batch)
+        gaps[name] = float((own - batch.old).abs().max())
+    assert gaps["same"] < 1e-5
+    assert gaps["hot"] > 0.05
+    assert 1e-4 < gaps["rounded"] < 0.1
+
+
+def test_minibatches_are_whole_groups_and_pass_over_all(tokens: Game) -> None:
+    config = GRPOConfig(**SMALL, batch=16, sft_steps=2, prompts=10, group=4, epochs=2, minibatches=3)
+    learner = GRPO(Task(tokens), config)
+    parts = [part.tolist() for part in learner.minibatches(40)]
+    assert len(parts) == 6
+    for passed in (parts[:3], parts[3:]):
+        assert sorted(row for part in passed for row in part) == list(range(40))
+    for part in parts:
+        groups = np.array(part).reshape(-1, 4)
+        assert (groups == groups[:, :1] + np.arange(4)).all()
+        assert (groups[:, 0] % 4 == 0).all()
+    assert parts[0] != parts[3]
+
+
+def test_pairs_are_the_references_and_preferred_as_often_as_bradley_and_terry_say(tokens: Game) -> None:
+    learner = DPO(Task(tokens), DPOConfig(**SMALL, batch=16, sft_steps=10, best_of=1, pairs=3000, certainty=3.0))
+    run(learner, 10)
+    learner.begin()
+    batch, drawn = learner.pairs()
+    shares = preferred(*(3.0 * batch.marks.view(-1, 2)).unbind(dim=1))
+    assert set(drawn.tolist()) == {0.0, 1.0}
+    error = (shares * (1 - shares)).sum().sqrt() / len(shares)
+    assert abs(float((drawn - shares).mean())) < 4 * float(error)
+    with torch.no_grad():
+        assert torch.allclose(learner.log_prob(learner.reference, batch), batch.ref, atol=1e-5)
+    again = DPO(Task(tokens), learner.config)
+    run(again, 10)
+    again.begin()
+    assert torch.equal(again.pairs()[0].answers, batch.answers)
+    assert torch.equal(again.pairs()[1], drawn)

@@ -1,0 +1,25 @@
+"""A text policy as a table of all that it can say, for token worlds small enough (``envs.tokens.exact``)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from elodrome.agents.agent import Agent, Positions
+from elodrome.envs.game import Reals
+from elodrome.envs.tokens.exact import Answers
+
+
+def policy_table(answers: Answers, agent: Agent) -> Reals:
+    """log pi [X, N, V] of every token behind every prefix, as the acting agent evaluates it."""
+    world, prefixes = answers.world, answers.prefixes
+    texts = [(*prompt, *prefix) for prompt in answers.tokens.prompt_tokens for prefix in prefixes]
+    count = len(texts)
+    observations = np.zeros((count, world.observation_size), np.float32)
+    for row, text in enumerate(texts):
+        observations[row, : len(text)] = np.add(text, 1)
+    rows = np.arange(count)
+    legal = np.ones((count, world.actions), np.uint8)
+    seats = np.zeros(count, np.int64)
+    given = Positions(world, observations, legal, seats, None, rows.astype(np.uint64), rows, seats)
+    table = np.log(agent.evaluate(given).policy)
+    return table.reshape(len(answers.tokens.prompt_tokens), len(prefixes), world.actions)
