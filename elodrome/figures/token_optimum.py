@@ -18,20 +18,18 @@ from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
 from elodrome.agents.text.exact import policy_table
 from elodrome.agents.text.tuned import TunedLearner
-from elodrome.envs.game import Game, Reals
+from elodrome.envs.game import Reals
 from elodrome.envs.tokens.exact import Answers, enumerate_answers, kl
 from elodrome.envs.tokens.fixed_points import group_rest, token_rest
 from elodrome.figures.figure import Curve, Figure, Tick, game
 from elodrome.seeding import derive
 
-WORLD = "token_mdp:vocabulary=4,prompts=3,horizon=3"
+WORLD, QUICK_WORLD = "token_mdp:vocabulary=4,prompts=3,horizon=3", "token_mdp:vocabulary=4,prompts=1,horizon=2"
 BETA = 0.2
 SFT_STEPS = 50
 POINTS, QUICK_POINTS = 12, 6  # of each curve
-COMMON: dict[str, Any] = {
-    **{"width": 64, "heads": 4, "layers": 2, "best_of": 1, "sft_steps": SFT_STEPS},
-    **{"rl_learning_rate": 3e-3, "prompts": 128},
-}
+COMMON: dict[str, Any] = {"best_of": 1, "sft_steps": SFT_STEPS, "prompts": 128, "rl_learning_rate": 3e-3}
+QUICK: dict[str, Any] = {"width": 16, "heads": 2, "layers": 1, "batch": 32, "prompts": 32, "rl_learning_rate": 1e-2}
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,17 @@ WAYS = {
 
 
 def compute(quick: bool, seed: int, tick: Tick) -> Figure:
-    """3 runs of each learner (quick: 1, of an eighth of the updates)."""
-    world, runs, points = game(WORLD), 1 if quick else 3, QUICK_POINTS if quick else POINTS
+    """3 runs of each learner (quick: 1, of an eighth of the updates, with a smaller network in a smaller world)."""
+    world, runs = game(QUICK_WORLD if quick else WORLD), 1 if quick else 3
+    points, sizes = (QUICK_POINTS, QUICK) if quick else (POINTS, {})
     answers = enumerate_answers(world)
     distances, worths, remarks = [], [], []
     for number, (label, way) in enumerate(WAYS.items()):
         updates = way.updates // 8 if quick else way.updates
         found = []
         for k in range(runs):
-            found.append(run(world, answers, way, updates, points, derive(seed, label, k)))
+            settings = {**COMMON, **way.settings, **sizes}
+            found.append(run(answers, way, settings, updates, points, derive(seed, label, k)))
             tick(number * runs + k + 1, len(WAYS) * runs)
         x = np.arange(points + 1) * updates / points
         distances.append(Curve.of(label, x, np.array([one.distance for one in found])))
@@ -103,9 +103,9 @@ class Run:
     at_rest: float = 0.0
 
 
-def run(world: Game, answers: Answers, way: Way, updates: int, points: int, seed: int) -> Run:
+def run(answers: Answers, way: Way, settings: dict[str, Any], updates: int, points: int, seed: int) -> Run:
     """One training, looked at exactly ``points`` times on the way."""
-    learner = make_learner(way.kind, Task(world, seed), {**COMMON, **way.settings})
+    learner = make_learner(way.kind, Task(answers.world, seed), settings)
     assert isinstance(learner, TunedLearner)
     found = Run()
     with single_threaded():

@@ -255,6 +255,33 @@ def test_clipping_neither_too_much_nor_not_at_all(drawn: dict[str, Figure]) -> N
     assert len({c.mean[0] for c in figure.curves}) == 1  # all begin alike
 
 
+def test_text_policies_go_where_theory_sends_them(drawn: dict[str, Figure]) -> None:
+    """Reduced in size: most of the way to where each comes to rest."""
+    for c in drawn["token_optimum"].curves:
+        assert c.mean[-1] < 0.25 * c.mean[0], c.label
+    missing = drawn["token_optimum"].panels[1]
+    for c in missing.curves:
+        assert c.mean[0] == pytest.approx(1.0)
+        assert c.mean[-1] > -1e-6
+        assert c.mean[-1] < 0.2 or "tokens" in c.label, c.label
+
+
+def test_estimators_of_the_kl_as_values_and_as_losses(drawn: dict[str, Figure]) -> None:
+    """Exact: what is 0 is not drawn but told."""
+    values, gradients = drawn["kl_estimators"].panels
+    told = dict(remark.rsplit(": ", 1) for remark in values.remarks[1:])
+    for label in ("k1 of answers", "k3 of answers", "k1 of tokens", "k3 of tokens"):
+        assert told[f"{label}: bias"] == "0.0000 of it"
+    assert curve(values, "k2 of answers: bias").mean[-1] > 0.1
+    k1, k3 = (curve(values, f"{name} of answers: deviation") for name in ("k1", "k3"))
+    assert (k3.mean[:6] < k1.mean[:6]).all()
+    assert told["k2 of answers: gradient"] == "0.0000 of it"
+    assert told["k3 of answers, corrected, on the reference's: gradient"] == "0.0000 of it"
+    assert curve(gradients, "k1 of answers: gradient").mean == pytest.approx(1.0)
+    assert (curve(gradients, "k3 of answers: gradient").mean > 0.05).all()
+    assert (curve(gradients, "k2 of tokens: gradient").mean > 0.05).all()
+
+
 def test_traces_without_lambda_are_one_step(drawn: dict[str, Figure]) -> None:
     one, other = curve(drawn["trace_errors"], "λ = 0"), curve(drawn["n_step_errors"], "n = 1")
     for at, alpha in enumerate(other.x):

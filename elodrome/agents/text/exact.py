@@ -7,10 +7,12 @@ import numpy as np
 from elodrome.agents.agent import Agent, Positions
 from elodrome.envs.game import Reals
 from elodrome.envs.tokens.exact import Answers
+from elodrome.errors import UserError
 
 
 def policy_table(answers: Answers, agent: Agent) -> Reals:
-    """log pi [X, N, V] of every token behind every prefix, as the acting agent evaluates it."""
+    """log pi [X, N, V] of every token behind every prefix, as the acting agent evaluates it. Raises UserError where it
+    has no probabilities to tell."""
     world, prefixes = answers.world, answers.prefixes
     texts = [(*prompt, *prefix) for prompt in answers.tokens.prompt_tokens for prefix in prefixes]
     count = len(texts)
@@ -21,5 +23,7 @@ def policy_table(answers: Answers, agent: Agent) -> Reals:
     legal = np.ones((count, world.actions), np.uint8)
     seats = np.zeros(count, np.int64)
     given = Positions(world, observations, legal, seats, None, rows.astype(np.uint64), rows, seats)
-    table = np.log(agent.evaluate(given).policy)
-    return table.reshape(len(answers.tokens.prompt_tokens), len(prefixes), world.actions)
+    evaluation = agent.evaluate(given)
+    if evaluation is None:
+        raise UserError("an agent that tells no probabilities has no table of them")
+    return np.log(evaluation.policy).reshape(len(answers.tokens.prompt_tokens), len(prefixes), world.actions)

@@ -35,7 +35,7 @@ class Answers:
     reward: Reals
 
     @cached_property
-    def _steps(self) -> Any:
+    def steps(self) -> Any:
         """For each answer and time the number of the prefix and the token: int64 [M, H] twice, padded with -1."""
         number = {prefix: i for i, prefix in enumerate(self.prefixes)}
         at = np.full((len(self.complete), self.tokens.horizon), -1)
@@ -56,7 +56,7 @@ class Answers:
 
     def log_prob(self, policy: Reals) -> Reals:
         """log pi(y|x) [X, M]: the sum over tokens of a policy table [X, N, V]."""
-        at, token = self._steps
+        at, token = self.steps
         said = token >= 0
         return np.where(said, policy[:, np.where(said, at, 0), np.where(said, token, 0)], 0.0).sum(-1)
 
@@ -72,7 +72,7 @@ class Answers:
 
     def conditionals(self, log_prob: Reals) -> Reals:
         """The policy table [X, N, V] that gives the distribution [X, M] over complete answers."""
-        at, token = self._steps
+        at, token = self.steps
         mass = np.zeros((len(log_prob), len(self.prefixes), self.tokens.vocabulary))
         prob = np.exp(log_prob)
         for t in range(self.tokens.horizon):

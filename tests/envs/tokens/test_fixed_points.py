@@ -30,7 +30,7 @@ def reference(answers: Answers) -> Reals:
 def expected_gradient(answers: Answers, policy: Reals, reference: Reals, kl: str, normalised: bool) -> float:
     """The greatest entry, in size, of the mean gradient over all answers (pairs of them where they are normalised) of
     what GRPO ascends, by the logits."""
-    at, token = map(torch.from_numpy, answers._steps)
+    at, token = map(torch.from_numpy, answers.steps)
     said = token >= 0
     logits = torch.tensor(policy, requires_grad=True)
 
