@@ -80,7 +80,15 @@ def dqn(
 
 
 def ppo(
-    world: str, steps: int, published: str, envs: int, horizon: int, batch: int, epochs: int, rest: dict[str, float]
+    world: str,
+    steps: int,
+    published: str,
+    envs: int,
+    horizon: int,
+    batch: int,
+    epochs: int,
+    rest: dict[str, float],
+    state_noise: int = 0,
 ) -> Row:
     gae, gamma, entropy, rate = (rest[name] for name in ("gae", "gamma", "entropy", "rate"))
     falls = bool(rest["falls"])
@@ -92,10 +100,12 @@ def ppo(
         ours={
             **{"envs": envs, "horizon": horizon, "minibatch": batch, "epochs": epochs, "gae_lambda": gae},
             **{"discount": gamma, "entropy": entropy, "rate": rate, "anneal": falls, "hidden": [64, 64]},
+            **({"state_noise": state_noise} if state_noise else {}),
         },
         theirs={
             **{"n_envs": envs, "n_steps": horizon, "batch_size": batch, "n_epochs": epochs, "gae_lambda": gae},
             **{"gamma": gamma, "ent_coef": entropy, "rate": rate, "falls": falls},
+            **({"use_sde": True, "sde_sample_freq": state_noise} if state_noise else {}),
         },
     )
 
@@ -155,9 +165,10 @@ ROWS = {
         {"envs": 4, "updates": 4, "target_every": 250},
         {"train_freq": 4, "gradient_steps": -1, "target_update_interval": 250},
     ),
-    "ppo-pendulum": ppo(  # the zoo also explores by noise that depends on the state
+    "ppo-pendulum": ppo(
         *("Pendulum-v1", 100_000, "-172 at 100k", 4, 1024, 64, 10),
         {"gae": 0.95, "gamma": 0.9, "entropy": 0.0, "rate": 1e-3, "falls": False},
+        state_noise=4,
     ),
     "sac-pendulum": Row(
         agent="sac",

@@ -22,7 +22,7 @@ BATCHES = {"envs": 8, "horizon": 8, "hidden": [16]}
 SPEAKING = {"width": 16, "heads": 2, "layers": 1, "batch": 16}
 SMALL = {
     **dict.fromkeys(("dqn", *builtin()["dqn"].about.presets), QUICK),
-    **{kind: {**BATCHES, "minibatch": 32} for kind in ("ppo", "ppo_kl", "trpo")},
+    **{kind: {**BATCHES, "minibatch": 32} for kind in ("ppo", "ppo_kl", "trpo", "ppo:state_noise=3")},
     "a2c": BATCHES,
     "reinforce": {"episodes": 8, "hidden": [16]},
     "off_policy_pg": {"episodes": 8, "hidden": [16], "baseline": "optimal"},
@@ -50,7 +50,7 @@ BUDGETS = {"steps": 400, "updates": 24, "positions": 600}
 # Copies to the host at most: for each step of the vector environment, each gradient step, and each report.
 BOUNDS = {
     **{"dqn": (1, 0, 1), "rainbow": (1, 1, 1), "sac": (1, 0, 1), "td3": (1, 0, 1)},
-    **{"a2c": (1, 2, 1), "reinforce": (1, 1, 1), "ppo": (1, 0.2, 2)},
+    **{"a2c": (1, 2, 1), "reinforce": (1, 1, 1), "ppo": (1, 0.2, 2), "ppo:state_noise=3": (1, 0.2, 2)},
 }
 
 
@@ -79,7 +79,8 @@ def many_reports(monkeypatch):
 
 
 def make(kind: str, device: str, world: str = "tic_tac_toe") -> Learner:
-    where = REAL if builtin()[kind].about.actions == ("continuous",) else make_env(world)
+    real = "state_noise" in kind or builtin()[kind].about.actions == ("continuous",)
+    where = REAL if real else make_env(world)
     return make_learner(kind, Task(where, 3, device), SMALL[kind])
 
 

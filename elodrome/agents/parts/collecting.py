@@ -58,9 +58,18 @@ def episode_metrics(returns: Reals, lengths: Reals) -> dict[str, float]:
     return {"return": float(returns.mean()), "length": float(lengths.mean())}
 
 
-def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int | None = None) -> Experience:
+def collect(
+    env: SeatEnv,
+    sample: Sample,
+    rng: np.random.Generator,
+    horizon: int | None = None,
+    chance: tuple[int, ...] | None = None,
+    every: int = 1,
+) -> Experience:
     """Play ``horizon`` decisions in every game, or, where it is None, one new episode in each from start to end (in
-    an environment that does not restart its games)."""
+    an environment that does not restart its games). chance: shape of the quantiles of a decision, the action's where
+    nothing is said; ``every`` so many decisions, counted from here, a game is given new ones."""
+    chance = env.world.action_shape if chance is None else chance
     if horizon is None:
         env.reset()
     steps: list[dict[str, Any]] = []
@@ -69,7 +78,10 @@ def collect(env: SeatEnv, sample: Sample, rng: np.random.Generator, horizon: int
         live, seen, legal = env.live, env.observation, env.legal
         playing = np.zeros(env.size, np.bool_)
         playing[live] = True
-        drawn = sample(seen[live], legal[live], rng.random((len(live), *env.world.action_shape)))
+        if len(steps) % every == 0:
+            quantiles = np.zeros((env.size, *chance))
+            quantiles[live] = rng.random((len(live), *chance))
+        drawn = sample(seen[live], legal[live], quantiles[live])
         action = np.zeros((env.size, *drawn.shape[1:]), drawn.dtype)
         action[live] = drawn
         env.step(onto(env.world, action))

@@ -109,16 +109,51 @@ class Actor(Chain):
         return outputs if self.log_std is None else torch.cat([outputs, self.log_std.expand_as(outputs)], -1)
 
 
+class SmoothActor(Chain):
+    """An actor over D real numbers whose noise is a function of what is seen (Raffin et al. 2020): the features [F] of
+    an observation times a matrix [F, D] of normal variables, the entries of which have standard deviations of their
+    own. Given the observation an action is normal, and its variance is that of the sum (their equation 7); the features
+    learn nothing from that."""
+
+    LEAST = 1e-6  # variance, also where all features are 0
+
+    def __init__(self, world: World, torso: nn.Module, features: int) -> None:
+        if not world.continuous:
+            raise UserError(f"state_noise needs actions that are real numbers; {world.id} numbers its actions")
+        super().__init__(torso, linear(features, len(world.low), 0.01))
+        self.log_std = nn.Parameter(torch.full((features, len(world.low)), START))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Means and logarithms of standard deviations [B, 2 D]."""
+        torso, mean = self._modules.values()
+        features = torso.forward(observations)
+        variance = features.detach().square() @ (2 * self.log_std).exp() + self.LEAST
+        return torch.cat([mean.forward(features), 0.5 * variance.log()], -1)
+
+    def disturbed(self, observations: Tensor, noise: Tensor) -> Tensor:
+        """Actions [B, D] under standard normal noise [B, F, D]."""
+        torso, mean = self._modules.values()
+        features = torso.forward(observations)
+        return mean.forward(features) + (features[:, None] @ (self.log_std.exp() * noise)).squeeze(1)
+
+
 class PolicyValueNet(nn.Module):
     """An actor and a critic with torsos of their own: a policy and values [B]."""
 
-    def __init__(self, world: World, hidden: Sequence[int], channels: int = 32, torso: Torso = "auto") -> None:
+    def __init__(
+        self,
+        world: World,
+        hidden: Sequence[int],
+        channels: int = 32,
+        torso: Torso = "auto",
+        state_noise: bool = False,
+    ) -> None:
         super().__init__()
         read = (world.observation_shape, hidden, channels, torso, world.pixels)
         actor, features = make_torso(*read)
         critic, _ = make_torso(*read)
         self.head = head_of(world)
-        self.actor = Actor(world, actor, features)
+        self.actor = (SmoothActor if state_noise else Actor)(world, actor, features)
         self.critic = Chain(critic, linear(features, 1, 1.0))
 
     def outputs(self, observations: Tensor) -> Tensor:

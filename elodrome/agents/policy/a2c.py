@@ -9,7 +9,6 @@ from pydantic import Field
 
 from elodrome.agents.agent import Budget, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
-from elodrome.agents.parts.collecting import collect
 from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.networks import descend
 from elodrome.agents.policy.learner import ActorCriticConfig, PolicyLearner
@@ -55,7 +54,7 @@ class A2C(PolicyLearner):
             for _ in range(updates):
                 if c.anneal:
                     annealed(self.optimiser, c.rate, self.steps, budget.steps)
-                experience = collect(self.env, self.sample, self.rng, c.horizon)
+                experience = self.collected(c.horizon)
                 batch = self.judged(experience, c.gae_lambda)
                 policy = self.net.policy(batch["observation"], batch.get("legal"))
                 policy_loss = pg.policy_gradient_loss(policy.log_prob(batch["action"]), batch["advantage"])  # (3.43)

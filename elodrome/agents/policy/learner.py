@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from elodrome.agents.agent import Agent, Evaluation, Positions, Task
 from elodrome.agents.ops.returns import gae
-from elodrome.agents.parts.collecting import Experience
+from elodrome.agents.parts.collecting import Experience, collect
 from elodrome.agents.parts.deep import DeepConfig, discount_of, require_finite, seats_of
-from elodrome.agents.parts.heads import onto, probabilities, quantiles_of
+from elodrome.agents.parts.heads import normal_at, onto, probabilities, quantiles_of
 from elodrome.agents.parts.kept import KeptLearner
 from elodrome.agents.parts.networks import (
     Arrays,
     PolicyValueNet,
+    SmoothActor,
     frozen,
     load_module,
     module_arrays,
@@ -26,6 +27,7 @@ from elodrome.agents.parts.networks import (
 )
 from elodrome.agents.parts.saved import expect
 from elodrome.agents.parts.vector import SeatEnv
+from elodrome.agents.policy.scale import RewardScale
 from elodrome.envs.actions import Actions
 from elodrome.envs.game import Floats, Mask, Reals, World
 from elodrome.seeding import derive, generator
@@ -34,12 +36,16 @@ from elodrome.seeding import derive, generator
 class PolicyConfig(DeepConfig):
     """entropy: weight of the bonus (3.74). max_norm: bound on the gradient's norm. anneal: let the step size fall to 0
     over the budget. greedy: how the trained agent acts (None: greedily, but by sampling where information is imperfect
-    or moves are simultaneous)."""
+    or moves are simultaneous). state_noise: above 0, what is tried of real numbers departs from the mean by a function
+    of what is seen, ``networks.SmoothActor``, drawn for each game at the start of a batch and after so many decisions:
+    nearby states get nearby noise, where otherwise it trembles. Decisions that share a draw depend on each other; each
+    counts by its own density all the same."""
 
     entropy: float = Field(0.02, ge=0.0)
     max_norm: float = Field(0.5, gt=0.0)
     anneal: bool = True
     greedy: bool | None = None
+    state_noise: int = Field(0, ge=0)
 
 
 class ActorCriticConfig(PolicyConfig):
@@ -58,7 +64,7 @@ def samples_by_default(world: World) -> bool:
 
 def make_net(world: World, config: PolicyConfig) -> PolicyValueNet:
     """The network that the settings ask for."""
-    return PolicyValueNet(world, config.hidden, config.channels, config.torso)
+    return PolicyValueNet(world, config.hidden, config.channels, config.torso, config.state_noise > 0)
 
 
 class NetworkPolicy(Agent):
@@ -87,35 +93,6 @@ class NetworkPolicy(Agent):
         return Evaluation(policy, self._net.value(seen).numpy() * self._scale)
 
 
-class RewardScale:
-    """The root mean square of rewards, in exponential average over batches: what returns are divided by before a
-    network learns them, so that one step size fits every world. It changes no optimal policy."""
-
-    MEMORY = 0.9
-
-    def __init__(self) -> None:
-        self.square = 0.0
-
-    def update(self, rewards: Reals) -> float:
-        """Take a batch in; the scale, 1 as long as every reward was 0."""
-        fresh = float(np.square(rewards).mean())
-        self.square = self.MEMORY * self.square + (1 - self.MEMORY) * fresh if self.square > 0 else fresh
-        return self.value
-
-    @property
-    def value(self) -> float:
-        """The scale as of now."""
-        return self.square**0.5 if self.square > 0 else 1.0
-
-    def snapshot(self) -> dict[str, Any]:
-        """What it remembers."""
-        return {"square": self.square}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot."""
-        self.square = float(snapshot["square"])
-
-
 class PolicyLearner(KeptLearner):
     """A policy and its value that learn in one seat of many games; a step is one decision of the learner.
 
@@ -141,10 +118,26 @@ class PolicyLearner(KeptLearner):
         """``size`` games against the opponents of the settings."""
         return seats_of(self.task, self.config, size, self.play, self.net, restart=restart)
 
+    def collected(self, horizon: int | None = None) -> Experience:
+        """What the policy plays in ``env`` from here on, ``horizon`` as for ``collect``."""
+        actor = self.net.actor
+        if not isinstance(actor, SmoothActor):
+            return collect(self.env, self.sample, self.rng, horizon)
+        return collect(self.env, self.smooth, self.rng, horizon, tuple(actor.log_std.shape), self.config.state_noise)
+
     def sample(self, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
         """Actions [B] at these quantiles of pi(. | s), as the head has them. Raises Diverged when the network answers
         with NaN."""
         return self._drawn(self.net, observations, legal, quantiles)
+
+    def smooth(self, observations: Floats, legal: Mask, quantiles: Reals) -> Actions:
+        """Actions [B, *action_shape] under noise that depends on the state, at quantiles [B, F, D]. Raises Diverged as
+        ``sample`` does."""
+        actor, noise = cast(SmoothActor, self.net.actor), normal_at(quantiles)
+        with torch.inference_mode():
+            drawn = actor.disturbed(self.tensor(observations), self.tensor(noise)).cpu().numpy()
+        require_finite(self.steps, {"outputs": float(np.abs(drawn).max(initial=0.0))})
+        return drawn.astype(np.float64).reshape(-1, *self.world.action_shape)
 
     def play(self, net: PolicyValueNet, positions: Positions) -> Actions:
         """One sampled action for each position by a network as of now or before: the opponent in self-play."""

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from elodrome.agents.agent import Budget, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
-from elodrome.agents.parts.collecting import collect
 from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.heads import Head
 from elodrome.agents.parts.networks import adam, descend
@@ -61,7 +60,7 @@ class PPO(PolicyLearner):
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.optimiser, c.rate, self.steps, budget.steps)
-            experience = collect(self.env, self.sample, self.rng, c.horizon)
+            experience = self.collected(c.horizon)
             batch = self.judged(experience, c.gae_lambda)
             with torch.no_grad():
                 old = self.net.policy(batch["observation"], batch.get("legal"))

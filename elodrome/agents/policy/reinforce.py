@@ -25,7 +25,7 @@ from torch import Tensor
 from elodrome.agents.agent import Budget, Ints, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.returns import discounted_returns
-from elodrome.agents.parts.collecting import Experience, collect
+from elodrome.agents.parts.collecting import Experience
 from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.heads import probabilities
 from elodrome.agents.parts.networks import adam, descend
@@ -87,7 +87,7 @@ class Reinforce(PolicyLearner):
                 annealed(self.actor, c.rate, self.steps, budget.steps)
             rounds: list[dict[str, Tensor]] = []
             while sum(len(part["action"]) for part in rounds) < c.decisions:
-                experience = collect(self.env, self.sample, self.rng)
+                experience = self.collected()
                 part = self.batch(experience)
                 part["episode"] += len(rounds) * c.episodes
                 rounds.append(part)

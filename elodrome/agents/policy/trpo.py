@@ -12,7 +12,6 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from elodrome.agents.agent import Budget, Progress, Task
 from elodrome.agents.ops import policy_gradient as pg
 from elodrome.agents.ops.trust_region import conjugate_gradient, largest_step
-from elodrome.agents.parts.collecting import collect
 from elodrome.agents.parts.deep import annealed, require_finite
 from elodrome.agents.parts.heads import Head
 from elodrome.agents.parts.networks import adam, descend
@@ -59,7 +58,7 @@ class TRPO(PolicyLearner):
         while self.steps < budget.steps:
             if c.anneal:
                 annealed(self.critic, c.rate, self.steps, budget.steps)
-            experience = collect(self.env, self.sample, self.rng, c.horizon)
+            experience = self.collected(c.horizon)
             batch = self.judged(experience, c.gae_lambda)
             metrics = experience.metrics | self.improve(batch)
             count, losses = len(batch["action"]), []

@@ -72,6 +72,23 @@ def test_one_episode_in_each_game(name):
     assert got.metrics["return"] == pytest.approx(got.reward.sum() / size)
 
 
+def test_quantiles_of_a_shape_of_their_own_stand_for_so_many_decisions():
+    world, size, given = make_env("tic_tac_toe"), 12, []
+
+    def watched(observations, legal, quantiles):
+        given.append(quantiles)
+        return sample(observations, legal, quantiles[:, 0, 1])
+
+    got = collect(seats(world, size, False), watched, np.random.default_rng(2), None, (2, 3), 3)
+    draws = np.random.default_rng(2)
+    counts = got.live.sum(1)
+    assert any(counts[t] < counts[t - 1] for t in range(1, len(counts)) if t % 3)  # games end in between
+    for t, quantiles in enumerate(given):
+        if t % 3 == 0:
+            fresh = {row: draws.random((2, 3)) for row in np.flatnonzero(got.live[t])}
+        assert np.array_equal(quantiles, [fresh[row] for row in np.flatnonzero(got.live[t])])
+
+
 def test_nothing_ended_nothing_measured():
     got = collect(seats(make_env("connect_four"), 2, True), sample, np.random.default_rng(0), 2)
     assert got.metrics == {}

@@ -22,6 +22,7 @@ LEARNERS = {
     "td3": ({**OFF, "noise": 0.3}, 3_000),
     "ddpg": ({**OFF, "noise": 0.3}, 2_500),
     "ppo": ({**ON, "envs": 16, "horizon": 40, "minibatch": 160, "epochs": 8}, 25_000),
+    "ppo:state_noise=4": ({**ON, "envs": 16, "horizon": 40, "minibatch": 160, "epochs": 8}, 25_000),
     "ppo_kl": ({**ON, "envs": 16, "horizon": 40, "minibatch": 160, "epochs": 8}, 25_000),
     "a2c": ({**ON, "envs": 16, "horizon": 20}, 40_000),
     "trpo": ({**ON, "envs": 16, "horizon": 40}, 30_000),

@@ -13,6 +13,7 @@ from elodrome import make_env
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.registry import make_learner
 from elodrome.arena.best import solo_returns
+from elodrome.envs.adapters.atari import STILL, Fired
 from elodrome.envs.adapters.foreign import env_seed
 from elodrome.errors import UserError
 
@@ -109,6 +110,42 @@ def test_learning_from_pictures_goes_on_exactly(catch):
         assert np.array_equal(array, second.weights()[name]), name
 
 
+class Waiting(gymnasium.Env):
+    """A ball that lies still until the fire button is pressed, and falls then; in a ``short`` game the button ends it.
+    Seen: which game it is, and how far the ball has fallen."""
+
+    action_space = spaces.Discrete(3)
+    observation_space = spaces.Box(0, 255, (2,), np.int64)
+
+    def __init__(self, meanings=("NOOP", "LEFT", "FIRE"), short=False):
+        self.meanings, self.short, self.games = list(meanings), short, 0
+
+    def get_action_meanings(self):
+        return self.meanings
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.games, self.fallen = self.games + 1, 0
+        return np.array([self.games, 0]), {"seed": seed}
+
+    def step(self, action):
+        fired = self.meanings[action] == "FIRE"
+        self.fallen += fired or self.fallen > 0
+        return np.array([self.games, self.fallen]), 0.0, self.short and fired, False, {"frames": 4}
+
+
+def test_a_game_that_waits_for_the_fire_button_has_begun():
+    env = Fired(Waiting())
+    for game in (1, 2):
+        seen, info = env.reset(seed=game)
+        assert (seen.tolist(), info) == ([game, 1], {"seed": game, "frames": 4})
+        assert env.step(0)[0].tolist() == [game, 2]
+    seen, info = Fired(Waiting(short=True)).reset(seed=7)
+    assert (seen.tolist(), info) == ([2, 0], {"seed": 7})
+    with pytest.raises(UserError, match=r"^fire=true needs a game with a fire button; its actions are NOOP, LEFT, UP$"):
+        Fired(Waiting(("NOOP", "LEFT", "UP")))
+
+
 def test_without_its_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(UserError, match=r"gymnasium:ALE/Pong-v5 needs ale_py, .*: pip install 'elodrome\[atari\]'"):
@@ -141,6 +178,19 @@ def test_pong_is_that_of_gymnasiums_wrappers(pong):
     assert (raw.pixels, raw.observation_shape) == (True, (3, 210, 160))
     with pytest.raises(UserError, match=r"did you mean 'ALE/Pong-v5'"):
         make_env("gymnasium:ALE/Pongg-v5")
+
+
+@pytest.mark.parametrize("game", STILL)
+def test_what_stands_still_at_first_begins(pong, game):
+    """Forty decisions of nothing: the last twenty show one picture, unless the fire button was pressed before."""
+    for fire, moves in (("false", False), ("true", True)):
+        table, row = make_env(f"gymnasium:ALE/{game}-v5:fire={fire},noop_max=0").table(1), np.arange(1)
+        table.reset(row, np.array([8], np.uint64))
+        seen = []
+        for _ in range(40):
+            table.step(row, np.zeros(1, np.int64))
+            seen.append(table.observe(row)[0])
+        assert any(not np.array_equal(picture, seen[-1]) for picture in seen[20:]) == moves
 
 
 @pytest.mark.parametrize("kind", ["dqn", "rainbow", "ppo"])
