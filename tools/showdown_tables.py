@@ -1,9 +1,10 @@
 """Put the tables of a full showdown into the documentation.
 
     elodrome showdown --full --out FOLDER
-    python tools/showdown_tables.py FOLDER
+    python tools/showdown_tables.py FOLDER...
 
-Writes ``docs/showdown.md`` with the table of every world, and in ``README.md`` those that have markers there.
+Writes ``docs/showdown.md`` with the table of every world, and in ``README.md`` those that have markers there. Where
+worlds were played in several folders (``--world``), a later one's tables stand in place of an earlier one's.
 """
 
 from __future__ import annotations
@@ -50,11 +51,16 @@ def intro(found: Collection[str]) -> str:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    tables = (Path(sys.argv[1]) / TABLES).read_text(encoding="utf-8")
-    found = {match[1]: match[0] for match in MARKED.finditer(tables)}
-    replace_file(ROOT / "docs" / "showdown.md", f"{intro(found)}\n{tables}".encode())
+    found: dict[str, str] = {}
+    for folder in sys.argv[1:]:
+        tables = (Path(folder) / TABLES).read_text(encoding="utf-8")
+        found |= {match[1]: match[0] for match in MARKED.finditer(tables)}
+    planned = [make_env(stage.world).id for stage in full_plan().stages]
+    shown = [world for world in planned if world in found] + [world for world in found if world not in planned]
+    parts = [intro(found), *(f"## {world}\n\n{found[world]}\n" for world in shown)]
+    replace_file(ROOT / "docs" / "showdown.md", "\n".join(parts).encode())
     readme = ROOT / "README.md"
     text = MARKED.sub(lambda match: found.get(match[1], match[0]), readme.read_text(encoding="utf-8"))
     replace_file(readme, text.encode())
