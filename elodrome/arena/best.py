@@ -15,6 +15,7 @@ from elodrome.seeding import derive
 
 LOOKS = 20  # at most, evenly over the budget
 EPISODES = 10  # of each, from starts that are the same at every look
+ROUNDS = 10  # of so many episodes, at most, where chance has a say
 
 
 def solo_returns(world: World, agent: Agent, episodes: int, seed: int) -> tuple[Reals, int]:
@@ -34,7 +35,9 @@ class Best:
     """Keeps the weights whose agent earned the greatest mean return in a world of one seat; of equals the later.
 
     ``step`` and ``score`` are of these. Looks are left out as long as they have taken more decisions than learning has,
-    but for the last. What is looked at depends on the seed alone.
+    but for the last. What is looked at depends on the seed alone. Where the returns of ten episodes differ, a look goes
+    on until it has taken as many decisions as learning takes from look to look: of twenty agents that cross a slippery
+    lake alike, the one that is lucky in ten episodes is no better for it, and a worse one is lucky now and then.
     """
 
     def __init__(self, learner: Learner, total: int) -> None:
@@ -49,7 +52,13 @@ class Best:
     def look(self, step: int) -> dict[str, float]:
         """Play, and keep the agent where it is the best so far; the measurements."""
         learner = self.learner
-        returns, decisions = solo_returns(learner.world, learner.agent, EPISODES, derive(learner.task.seed, "best"))
+        agent, returns, decisions = learner.agent, np.zeros(0), 0
+        for number in range(ROUNDS):
+            seed = derive(learner.task.seed, "best", *([number] if number else []))
+            fresh, taken = solo_returns(learner.world, agent, EPISODES, seed)
+            returns, decisions = np.append(returns, fresh), decisions + taken
+            if np.ptp(returns) == 0.0 or decisions * LOOKS >= self.total:
+                break
         self.spent += decisions
         if returns.mean() >= self.score:
             self.score, self.step, self.weights = float(returns.mean()), step, learner.weights()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elodrome.agents.agent import Budget, Learner, Task
-from elodrome.agents.defaults import ALONE, BOARDS, CONTROL, PIXELS, REAL, defaults_for
+from elodrome.agents.defaults import ALONE, BOARDS, CONTROL, FEW, PIXELS, REAL, defaults_for
 from elodrome.agents.parts.vector import SeatEnv
 from elodrome.agents.registry import make_learner
 from elodrome.agents.specs import builtin
@@ -16,7 +16,7 @@ CARTPOLE = "gymnasium:CartPole-v1"
 
 
 @pytest.mark.parametrize(
-    ("table", "kind"), [(table, kind) for table in (CONTROL, ALONE, BOARDS, REAL, PIXELS) for kind in table]
+    ("table", "kind"), [(table, kind) for table in (CONTROL, FEW, ALONE, BOARDS, REAL, PIXELS) for kind in table]
 )
 def test_every_row_is_of_a_learner_and_differs_from_its_own_settings(table, kind):
     cls, settings = builtin()[kind].load(), builtin()[kind].settings
@@ -33,6 +33,9 @@ def test_they_hold_where_nothing_is_said_and_only_there():
     assert make_learner("ppo_kl", Task(world), {}).config.horizon == CONTROL["ppo"]["horizon"]
     assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.horizon == 16
     assert make_learner("ppo:horizon=16", Task(world), {"envs": 3}).config.envs == 3
+    for name in ("gymnasium:FrozenLake-v1", "gymnasium:Taxi-v4", "gymnasium:Blackjack-v1", "gymnasium:CliffWalking-v1"):
+        assert make_learner("ppo_kl", Task(make_env(name)), {}).config.model_dump().items() >= FEW["ppo"].items()
+        assert make_learner("ppo", Task(make_env(name)), {}).config.epochs != CONTROL["ppo"]["epochs"]
     for name in ("tic_tac_toe", "token_mdp"):
         assert defaults_for("ppo", make_env(name)) == {}
     assert make_learner("double_dqn", Task(make_env("cliff_walking")), {}).config.exploration == 0.7
@@ -78,3 +81,16 @@ def test_the_cliff_is_walked_by_an_agent_that_was_told_nothing(kind):
     torch.set_num_threads(threads)
     returns, _ = solo_returns(world, learner.agent, 1, 0)
     assert returns[0] >= -17  # -13 along the edge, -17 along the wall
+
+
+@pytest.mark.parametrize("kind", ["ppo", "a2c"])
+def test_a_slippery_lake_is_crossed_by_an_agent_that_was_told_nothing(kind):
+    """0.74 at best; chance brings 0.01."""
+    world = make_env("gymnasium:FrozenLake-v1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    learner = make_learner(kind, Task(world, 0), {})
+    list(learner.learn(Budget(100_000)))
+    torch.set_num_threads(threads)
+    returns, _ = solo_returns(world, learner.agent, 200, 0)
+    assert returns.mean() >= 0.6

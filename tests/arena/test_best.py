@@ -5,7 +5,7 @@ import pytest
 
 from elodrome.agents.agent import Agent, Budget, Learner, Progress, Task
 from elodrome.agents.parts.saved import CARD, load_agent, read_card
-from elodrome.arena.best import EPISODES, LOOKS, Best, solo_returns
+from elodrome.arena.best import EPISODES, LOOKS, ROUNDS, Best, solo_returns
 from elodrome.arena.training import train
 from elodrome.envs.registry import make_env
 from elodrome.seeding import derive
@@ -94,6 +94,26 @@ def test_looks_cost_no_more_than_learning():
     assert best.due(54, 55)
     assert best.due(99, 100)
     assert not best.due(55, 56)  # no twentieth has passed
+
+
+@pytest.mark.parametrize(
+    ("world", "right", "total", "rounds"),
+    [
+        ("gridworld:map=lake", 1.0, 10**6, ROUNDS),
+        ("gridworld:map=lake", 1.0, 1, 1),  # as long as learning takes from look to look, but ten episodes
+        (CORRIDOR, 1.0, 10**6, 1),  # the same ten times: there is nothing left to learn
+        (CORRIDOR, 0.5, 1500, 2),  # 30 to 100 decisions a round, of the 75 between two looks
+    ],
+)
+def test_a_look_is_longer_where_chance_has_a_say(world, right, total, rounds):
+    learner = Wavering(Task(make_env(world), 5))
+    learner.right, learner.step = right, 0
+    best = Best(learner, total)
+    seeds = [derive(5, "best"), *(derive(5, "best", number) for number in range(1, rounds))]
+    played = [solo_returns(learner.world, learner.agent, EPISODES, seed) for seed in seeds]
+    score = np.concatenate([returns for returns, _ in played]).mean()
+    assert best.look(total) == {"return/agent": score, "return/best": score}
+    assert best.spent == sum(decisions for _, decisions in played)
 
 
 @pytest.mark.parametrize("best", [True, False])

@@ -155,7 +155,9 @@ class DQN(KeptLearner):
         if c.atoms == 1 or self.updates == 0:
             self.scale = self.replay.reward_scale()
         if c.atoms > 1 and self.updates == 0:
-            low, high = reach(self.world, self.replay["reward"] / c.n_step, self.discount)
+            ends = self.replay["discount"] == 0.0
+            each = np.where(ends, self.replay["reward"], self.replay["reward"] / c.n_step)
+            low, high = reach(self.world, each, ends, self.discount)
             for net in (self.net, self.target):
                 net.spread((c.v_min or low) / self.scale, (c.v_max or high) / self.scale)
 

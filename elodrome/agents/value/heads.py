@@ -15,6 +15,7 @@ from elodrome.agents.ops import dqn as ops
 from elodrome.agents.parts.heads import greedy_legal, probabilities
 from elodrome.agents.parts.networks import Arrays, Torso, frozen, linear, load_module, make_torso, seeded
 from elodrome.agents.parts.saved import expect
+from elodrome.agents.parts.vector import Flags
 from elodrome.agents.value.config import DQNConfig
 from elodrome.envs.game import Reals, World
 
@@ -137,18 +138,20 @@ class GreedyQ(Agent):
         return Evaluation(probabilities(q / self.config.temperature, positions.legal), value)
 
 
-def reach(world: World, rewards: Reals, discount: float) -> tuple[float, float]:
-    """The least and greatest value of an optimal policy to expect, ``rewards`` being those of random play: the best of
-    them all the time, as long as the discount or the limit of steps lets it count; or the worst of them once and then
-    what random play brings, for no optimal policy is worse than that. Not beyond the world's own range.
+def reach(world: World, rewards: Reals, ends: Flags, discount: float) -> tuple[float, float]:
+    """The least and greatest value of an optimal policy to expect, ``rewards`` [N] being those of random play and
+    ``ends`` [N] whether the episode was then over: the best of them all the time, as long as the discount or the limit
+    of steps lets it count, but what ends an episode once; or the worst of them once and then what random play brings on
+    its way, for no optimal policy is worse than that. Not beyond the world's own range.
 
     (The worst all the time would be lower, but then cliffs, say, would push the atoms so far apart that single steps
-    are lost between two of them.)"""
+    are lost between two of them; and so would a goal that pays 1 at the end, were it counted all the time.)"""
     horizon = 1 / max(1 - discount, 1 / world.max_steps)
     low, high = world.return_range
-    worst = float(rewards.min())
-    low = max(low, worst * horizon, worst + min(float(rewards.mean()), 0.0) * horizon)
-    high = min(high, float(rewards.max()) * horizon)
+    worst, on_the_way = float(rewards.min()), rewards[~ends] if not ends.all() else np.zeros(1)
+    steady, final = float(on_the_way.max()), float(rewards[ends].max(initial=-np.inf))
+    low = max(low, worst * horizon, worst + min(float(on_the_way.mean()), 0.0) * horizon)
+    high = min(high, max(final, steady * (horizon - 1) + max(final, steady)))
     return min(low, -1e-3 * max(high, 1.0)), max(high, 1e-3 * max(-low, 1.0))  # either side of 0, however near
 
 

@@ -138,10 +138,24 @@ def test_the_distributional_loss_against_a_slow_loop(double):
 
 
 def test_atoms_reach_as_far_as_rewards_can_add_up():
-    cart = make_env("gymnasium:CartPole-v1")
-    assert reach(cart, np.ones(5), 0.99) == pytest.approx((-0.1, 100.0))
-    assert reach(cart, np.array([-1.0, 0.0]), 0.9) == pytest.approx((-6.0, 0.006))
-    assert reach(make_env("tic_tac_toe"), np.array([-1.0, 0.0, 1.0]), 0.97) == (-1.0, 1.0)
+    cart, on = make_env("gymnasium:CartPole-v1"), np.zeros(5, np.bool_)
+    fell = np.array([False, False, False, False, True])
+    assert reach(cart, np.ones(5), on, 0.99) == pytest.approx((-0.1, 100.0))
+    assert reach(cart, np.ones(5), fell, 0.99) == pytest.approx((-0.1, 100.0))
+    assert reach(cart, np.array([-1.0, 0.0]), on[:2], 0.9) == pytest.approx((-6.0, 0.006))
+    assert reach(make_env("tic_tac_toe"), np.array([-1.0, 0.0, 1.0]), on[:3], 0.97) == (-1.0, 1.0)
     falls = np.array([-100.0, -1.0, -1.0, -1.0, -1.0])  # one, and then -20.8 a step for 10 steps; not -100 a step
-    assert reach(make_env("cliff_walking"), falls, 0.9) == pytest.approx((-308.0, 0.308))
-    assert reach(make_env("tic_tac_toe"), np.zeros(3), 0.97)[0] < 0 < reach(cart, np.zeros(3), 0.9)[1]
+    assert reach(make_env("cliff_walking"), falls, on, 0.9) == pytest.approx((-308.0, 0.308))
+    tic, cart_high = (reach(world, np.zeros(3), on[:3], 0.97) for world in (make_env("tic_tac_toe"), cart))
+    assert tic[0] < 0 < cart_high[1]
+
+
+def test_atoms_reach_to_what_ends_an_episode_once():
+    world = make_env("gymnasium:CartPole-v1")  # stands for any world that tells no range
+    arrived = np.array([False, False, False, True])
+    assert reach(world, np.array([0.0, 0.0, 0.0, 1.0]), arrived, 0.99) == pytest.approx((-1e-3, 1.0))
+    assert reach(world, np.array([1.0, -1.0]), np.array([True, True]), 0.99) == pytest.approx((-1.0, 1.0))
+    # a taxi: -10 once and then -4 a step for 100 steps; 20 where it arrives, and never less than nothing
+    assert reach(world, np.array([-1.0, -10.0, -1.0, 20.0]), arrived, 0.99) == pytest.approx((-410.0, 20.0))
+    # 2 a step for 9 steps, and 5 at the end
+    assert reach(world, np.array([2.0, 0.0, 1.0, 5.0]), arrived, 0.9) == pytest.approx((-0.023, 23.0))
