@@ -70,7 +70,7 @@ LONG = 100  # decisions that an episode may take
 
 # Our own worlds of one seat and long episodes: the goal is far and what lies between may be dear. Measured on cliff
 # walking in 100,000 decisions (best -13): with their own settings all of these stand still (-1000) with some seed or
-# all. PPO and TRPO settle there before they have found the goal: a greater bonus keeps them moving (PPO -13 with five
+# all. PPO and TRPO settle there before they have found the goal: a greater bonus keeps them moving (PPO -13 with four
 # seeds and PPO-KL with six; with 0.3 one of six stood still, and PPO-KL's third seed, whose coefficient had long
 # halved itself to nothing: it was no penalty that held it there, nor did a target of 0.03 or a first coefficient of
 # 0.03 free all seeds; TRPO -13 with four seeds), and TRPO's own 49 steps of 0.01 nats do not go far. REINFORCE has two
