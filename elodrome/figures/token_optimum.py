@@ -16,11 +16,11 @@ import numpy as np
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
-from elodrome.agents.text.exact import policy_table
 from elodrome.agents.text.tuned import TunedLearner
 from elodrome.envs.game import Reals
 from elodrome.envs.tokens.exact import Answers, enumerate_answers, kl
 from elodrome.envs.tokens.fixed_points import group_rest, token_rest
+from elodrome.figures._tokens import policy_table
 from elodrome.figures.figure import Curve, Figure, Tick, game
 from elodrome.seeding import derive
 

@@ -13,7 +13,6 @@ from elodrome.agents.ops.preference import preferred
 from elodrome.agents.parts.solve import Judge
 from elodrome.agents.registry import make_learner
 from elodrome.agents.text.dpo import DPO, DPOConfig
-from elodrome.agents.text.exact import policy_table
 from elodrome.agents.text.grpo import GRPO, GRPOConfig
 from elodrome.agents.text.policy import TextConfig, TextLearner
 from elodrome.agents.text.sft import SFT
@@ -21,6 +20,7 @@ from elodrome.arena.match import play_match
 from elodrome.envs.game import Game, World
 from elodrome.envs.tokens.exact import enumerate_answers, kl
 from elodrome.errors import UserError
+from elodrome.figures._tokens import policy_table
 
 torch.set_num_threads(1)
 SMALL = {"width": 16, "heads": 2, "layers": 1}
