@@ -16,7 +16,6 @@ import numpy as np
 from elodrome.agents.agent import Budget, Task
 from elodrome.agents.parts.threads import single_threaded
 from elodrome.agents.registry import make_learner
-from elodrome.agents.text.tuned import TunedLearner
 from elodrome.envs.game import Reals
 from elodrome.envs.tokens.exact import Answers, enumerate_answers, kl
 from elodrome.envs.tokens.fixed_points import group_rest, token_rest
@@ -106,7 +105,6 @@ class Run:
 def run(answers: Answers, way: Way, settings: dict[str, Any], updates: int, points: int, seed: int) -> Run:
     """One training, looked at exactly ``points`` times on the way."""
     learner = make_learner(way.kind, Task(answers.world, seed), settings)
-    assert isinstance(learner, TunedLearner)
     found = Run()
     with single_threaded():
         for _ in learner.learn(Budget(SFT_STEPS)):
