@@ -39,6 +39,9 @@ VARIANTS = (
     "token_mdp:reward=sum,prompt_length=3,seed=5",
     "token_mdp:reward=structured,vocabulary=7,horizon=20",
     "token_mdp:reward=two_mode,vocabulary=3,horizon=9",
+    "arithmetic:digits=11,steps=true,most_digits=13",
+    "arithmetic:task=expression,steps=true,numbers=4",
+    "strings:letters=26,wanted=5,horizon=60",
 )
 
 

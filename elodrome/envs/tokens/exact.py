@@ -1,4 +1,4 @@
-"""Small token worlds exactly: all answers, Z, pi*, KL, J and gradients in closed form (notes 5.3 and 5.4, (5.11)).
+"""Small token worlds exactly: all answers, Z, pi*, KL, J and gradients in closed form (notes 5.4.3, (5.10)-(5.11)).
 
 Shapes: X prompts, M complete answers, N prefixes (answers that are not complete), V tokens, H horizon. A policy is a
 table of log-probabilities [X, N, V]; the distribution it gives over complete answers is [X, M]. All in float64.
@@ -173,7 +173,7 @@ class Answers:
         return self.gradient(policy, _times_prob(log_prob, log_prob, self.log_prob(reference)))
 
     def objective_gradient(self, policy: Reals, reference: Reals, beta: float) -> Reals:
-        """dJ / d logits, [X, N, V], J = E[r] - beta KL(pi || pi_ref) of two policy tables (5.10)."""
+        """dJ / d logits, [X, N, V], J = E[r] - beta KL(pi || pi_ref) of two policy tables (notes 5.4.3)."""
         log_prob = self.log_prob(policy)
         weights = np.exp(log_prob) * self.reward - beta * _times_prob(log_prob, log_prob, self.log_prob(reference))
         return self.gradient(policy, weights)

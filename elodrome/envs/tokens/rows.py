@@ -142,6 +142,7 @@ def whole(world: str, limits: dict[str, tuple[int, int]], numbers: dict[str, Any
 
 SEEDS = (-(1 << 63), (1 << 63) - 1)
 MOST_PROMPTS = 100_000
+POOL = 10_000  # prompts by default, where there are more
 LONGEST_ANSWER = 1024
 
 
