@@ -16,7 +16,6 @@ import numpy.typing as npt
 from elodrome.envs.game import Game, Words, rule
 from elodrome.envs.tokens.rows import (
     ANSWER,
-    LONGEST_ANSWER,
     MOST_PROMPTS,
     POOL,
     SEEDS,
@@ -137,30 +136,17 @@ def arithmetic(
         raise unknown("task", task if isinstance(task, str) else shown(task), TASKS)
     if not isinstance(steps, bool):
         raise UserError(f"arithmetic: steps={shown(steps)} is neither true nor false")
-    room = digits if most_digits is None else most_digits
-    there = digits if isinstance(digits, int) and digits < POOL else 1
-    pool = min(10 ** (2 * there), POOL) if prompts is None and task == "addition" else POOL
-    given: dict[str, Any] = {
-        "digits": digits,
-        "numbers": numbers,
-        "prompts": pool if prompts is None else prompts,
-        "seed": seed,
-        "most_digits": room,
-    }
     longest = 64 if task == "addition" else 9
-    limits = {"digits": (1, longest), "numbers": (2, 9), "prompts": (1, MOST_PROMPTS), "seed": SEEDS}
-    whole("arithmetic", limits, given)
-    if not digits <= room <= longest:
-        raise UserError(f"arithmetic: most_digits={room} is not between digits={digits} and {longest}")
+    room = digits if most_digits is None else most_digits
+    limits = {"digits": (1, longest), "numbers": (2, 9), "seed": SEEDS}
+    whole("arithmetic", limits, {"digits": digits, "numbers": numbers, "seed": seed})
+    whole("arithmetic", {"most_digits": (digits, longest)}, {"most_digits": room})
     if task == "expression" and room * numbers > 18:
-        raise UserError(f"arithmetic: {numbers} numbers of {room} digits are too large; 18 digits in all at most")
-    if task == "addition" and given["prompts"] > 10 ** (2 * min(digits, DRAWN)):
-        raise UserError(
-            f"arithmetic: {prompts} prompts; there are only {10 ** (2 * digits)} additions of {digits} digits"
-        )
+        raise UserError(f"arithmetic: numbers={numbers} of digits={room} are too large; 18 digits in all at most")
+    there = 10 ** (2 * min(digits, DRAWN)) if task == "addition" else MOST_PROMPTS
+    pool = min(there, POOL) if prompts is None else prompts
+    whole("arithmetic", {"prompts": (1, min(there, MOST_PROMPTS))}, {"prompts": pool})
     prompt_length, horizon = _room(task, room, numbers, steps)
-    if horizon > LONGEST_ANSWER:
-        raise UserError(f"arithmetic: answers of up to {horizon} tokens; {LONGEST_ANSWER} are the most")
     constants = np.array(
         [
             TASKS.index(task),
@@ -181,7 +167,7 @@ def arithmetic(
         reset(row, k)
         return tuple(b - 1 for j in range(prompt_length) if (b := byte_at(row, prompt_word(row), j)))
 
-    tokens = Arithmetic(len(NAMES), given["prompts"], prompt_length, horizon, "right", prompt, NAMES, glue="")
+    tokens = Arithmetic(len(NAMES), pool, prompt_length, horizon, "right", prompt, NAMES, glue="")
     chosen = {"task": task, "digits": digits, "steps": steps, "numbers": numbers if task == "expression" else 3}
     chosen |= {"prompts": prompts, "seed": seed, "most_digits": None if room == digits else room}
     default = {"task": "addition", "digits": 2, "steps": False, "numbers": 3}
@@ -207,7 +193,7 @@ def arithmetic(
         step=step,
         observe=observe,
         chance=chance,
-        outcomes=given["prompts"],
+        outcomes=pool,
         constants=constants,
         text=tokens.text,
         extra=tokens,
