@@ -25,13 +25,11 @@ from elodrome.envs.tokens.rows import (
     answer_byte,
     answer_words,
     byte_at,
-    chance,
     clear,
-    legal,
     length,
     named,
-    player,
     say,
+    token_world,
     whole,
 )
 from elodrome.envs.tokens.sums import (
@@ -172,31 +170,17 @@ def arithmetic(
     chosen |= {"prompts": prompts, "seed": seed, "most_digits": None if room == digits else room}
     default = {"task": "addition", "digits": 2, "steps": False, "numbers": 3}
     default |= {"prompts": None, "seed": 0, "most_digits": None}
-    return Game(
+    return token_world(
+        tokens,
         id=named("arithmetic", chosen, default),
-        players=1,
-        actions=len(NAMES),
-        observation_shape=(prompt_length + horizon,),
         state_words=state_words,
-        max_steps=horizon,
-        kind="tokens",
-        return_range=(0.0, 1.0),
-        terminal_rewards=True,
         summary=f"arithmetic token by token: {task}" + ", with steps" * steps,
         source="notes 5.2.1, definition 5.1; 5.8",
-        action_names=NAMES,
-        seat_names=("policy",),
         layout=f"arithmetic, {prompt_length} and {horizon} tokens",
         reset=reset,
-        player=player,
-        legal=legal,
         step=step,
         observe=observe,
-        chance=chance,
-        outcomes=pool,
         constants=constants,
-        text=tokens.text,
-        extra=tokens,
     )
 
 

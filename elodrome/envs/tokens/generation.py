@@ -15,7 +15,6 @@ from elodrome.envs.engine import GOLDEN, below, mix, unit
 from elodrome.envs.game import Game, compiled, rule
 from elodrome.envs.signatures import I8, REAL, WORDS
 from elodrome.envs.tokens.rows import (
-    ANSWER,
     LONGEST_ANSWER,
     MOST_PROMPTS,
     SEEDS,
@@ -24,14 +23,11 @@ from elodrome.envs.tokens.rows import (
     Tokens,
     V,
     answer_byte,
-    answer_words,
-    chance,
     clear,
-    legal,
     named,
-    player,
     say,
     spread,
+    token_world,
     whole,
 )
 from elodrome.errors import UserError, shown, unknown
@@ -227,30 +223,15 @@ def token_mdp(
     default = {"vocabulary": 4, "prompts": 4, "horizon": 4, "reward": "table", "seed": 0, "prompt_length": None}
     chosen = {**numbers, "reward": reward, "prompt_length": prompt_length}
     table_seed = int(rng.integers(1 << 62))
-    return Game(
+    return token_world(
+        tokens,
         id=named("token_mdp", chosen, default),
-        players=1,
-        actions=vocabulary,
-        observation_shape=(length + horizon,),
-        state_words=ANSWER + answer_words(horizon),
-        max_steps=horizon,
-        kind="tokens",
-        return_range=(0.0, 1.0),
-        terminal_rewards=True,
         summary=f"token generation, reward: {reward}",
         source="notes 5.2.1, definition 5.1",
-        action_names=names,
-        seat_names=("policy",),
         reset=reset,
-        player=player,
-        legal=legal,
         step=step,
         observe=observe,
-        chance=chance,
-        outcomes=prompts,
         constants=np.array(
             [RULES.index(reward), table_seed, stride, offset, modulus, vocabulary, length, horizon], np.int64
         ),
-        text=tokens.text,
-        extra=tokens,
     )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from elodrome.envs.game import Words, compiled, rule
+from elodrome.envs.game import Game, Words, compiled, rule
 from elodrome.envs.signatures import I8, WORDS
 from elodrome.errors import UserError, shown
 
@@ -128,6 +128,30 @@ class Tokens:
     def text(self, state: Words) -> str:
         """Prompt and answer for people."""
         return f"prompt: {self.spelt(self.prompt(int(state[0])))} | answer: {self.spelt(self.answer(state)) or '-'}"
+
+
+def token_world(tokens: Tokens, **fields: Any) -> Game:
+    """The world of these tokens: what all of them have in common, and the ``fields`` of ``Game`` that are its own (id,
+    summary, source, reset, step, observe, constants; state_words where it keeps more than prompt number and answer)."""
+    common = {
+        "players": 1,
+        "actions": tokens.vocabulary,
+        "observation_shape": (tokens.prompt_length + tokens.horizon,),
+        "state_words": ANSWER + answer_words(tokens.horizon),
+        "max_steps": tokens.horizon,
+        "kind": "tokens",
+        "return_range": (0.0, 1.0),
+        "terminal_rewards": True,
+        "action_names": tokens.names,
+        "seat_names": ("policy",),
+        "player": player,
+        "legal": legal,
+        "chance": chance,
+        "outcomes": tokens.prompts,
+        "text": tokens.text,
+        "extra": tokens,
+    }
+    return Game(**{**common, **fields})
 
 
 def whole(world: str, limits: dict[str, tuple[int, int]], numbers: dict[str, Any]) -> None:

@@ -26,14 +26,12 @@ from elodrome.envs.tokens.rows import (
     V,
     answer_byte,
     answer_words,
-    chance,
     clear,
-    legal,
     length,
     named,
-    player,
     say,
     spread,
+    token_world,
     whole,
 )
 from elodrome.errors import UserError
@@ -128,28 +126,13 @@ def strings(letters: int = 3, wanted: int = 3, horizon: int = 8, prompts: int | 
     tokens = Tokens(letters + 1, count, wanted, horizon, "gold", prompt, names, glue="")
     chosen = {**numbers, "prompts": prompts}
     default = {"letters": 3, "wanted": 3, "horizon": 8, "seed": 0, "prompts": None}
-    return Game(
+    return token_world(
+        tokens,
         id=named("strings", chosen, default),
-        players=1,
-        actions=letters + 1,
-        observation_shape=(wanted + horizon,),
-        state_words=state_words,
-        max_steps=horizon,
-        kind="tokens",
-        return_range=(0.0, 1.0),
-        terminal_rewards=True,
         summary="wanted letters in order, less for length and repetition",
         source="notes 5.2.1, definition 5.1; A.4.4",
-        action_names=names,
-        seat_names=("policy",),
         reset=reset,
-        player=player,
-        legal=legal,
         step=step,
         observe=observe,
-        chance=chance,
-        outcomes=count,
         constants=constants,
-        text=tokens.text,
-        extra=tokens,
     )
