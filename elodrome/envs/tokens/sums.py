@@ -29,7 +29,7 @@ TASKS = ("addition", "expression")
 ADDITION, EXPRESSION = range(2)
 DRAWN = 9  # digits of an addition's numbers that are drawn as one number; those beyond one by one
 COLUMN = 7  # tokens of a step of an addition
-_TOO_LARGE = 4e18  # near the end of what int64 holds
+_TOO_LARGE = 4e18  # a product; sums of the few that a line may hold do not come round to what a task is worth
 PAIR = types.UniTuple(I8, 2)
 
 
@@ -201,8 +201,6 @@ def evaluate(state: Any, word: int, start: int, end: int) -> Any:
             if times and abs(float(term) * float(value)) > _TOO_LARGE:
                 return nothing
             term = term * value if times else value
-            if abs(float(total) + float(sign) * float(term)) > _TOO_LARGE:
-                return nothing
             if not (inside and t < end and byte_at(state, word, t) - 1 == CLOSE):
                 break
             value = total + sign * term

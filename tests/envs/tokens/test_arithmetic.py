@@ -233,6 +233,7 @@ def signs_of(line: str) -> int:
         ("--9", False), ("-(-9)", False), ("9+", False),
         ("1234567890123456789-1234567890123456780", False),  # too large to be worked out
         ("999999999999999999*999999999999999999", False),
+        ("902240676187735463*601749614615257807", False),  # 9 modulo 2^64
     ],
 )  # fmt: skip
 def test_lines_by_hand(line: str, right: bool) -> None:
@@ -242,6 +243,20 @@ def test_lines_by_hand(line: str, right: bool) -> None:
     assert wrong[0] == (-1 if right else 0)
     assert marks[0, len(line)] == (1 if right else -1)
     assert (np.delete(marks[0], len(line)) == 0).all()
+
+
+def test_a_column_too_many_is_wrong_and_the_result_right() -> None:
+    world = make_env("arithmetic:digits=2,steps=true,most_digits=4")
+    some = states(world, 50)
+    for state, answer in zip(some, world.extra.solutions(some), strict=True):
+        *lines, result = "".join(NAMES[i] for i in answer if i != EOS).split(";")
+        carry = lines[-1][-2]
+        text = ";".join([*lines, f"00{carry}=0{carry}", result])
+        end, paid = said(world, state, finished(world, text))
+        assert paid == 1
+        marks, wrong = world.extra.marks(end[None])
+        assert wrong[0] == len(lines)
+        assert marks[0][marks[0] != 0].tolist() == [*(1 for _ in lines), -1, 1]
 
 
 def asking(prompt: str) -> tuple[Game, np.ndarray]:
