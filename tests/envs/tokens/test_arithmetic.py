@@ -326,6 +326,14 @@ def test_unfinished_answers_are_checked_as_far_as_they_go() -> None:
         assert (world.extra.marks(end[None])[1][0], paid) == (wrong, 0)
 
 
+def test_a_step_that_fills_the_answer_leaves_no_result() -> None:
+    world = make_env("arithmetic:task=expression,numbers=2,digits=1,steps=true")
+    state = next(s for s in states(world, 200) if python(written(world, s)) >= 10)
+    end, paid = said(world, state, ids(f"({python(written(world, state))});"))
+    marks, wrong = world.extra.marks(end[None])
+    assert (paid, world.player(end), wrong.tolist(), marks.tolist()) == (0, -1, [1], [[0, 0, 0, 0, 1]])
+
+
 def test_at_the_horizon_no_eos_is_needed() -> None:
     world = make_env("arithmetic:digits=1")
     assert world.max_steps == 3
