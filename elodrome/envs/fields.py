@@ -18,7 +18,7 @@ def trouble(world: World, kinds: Any, informations: Any) -> str | None:
 
 
 def _troubles(world: World, kinds: tuple[str, ...], informations: tuple[str, ...]) -> Iterator[str]:
-    for name in ("id", "kind", "information", "summary", "source"):
+    for name in ("id", "kind", "information", "summary", "source", "layout"):
         if type(getattr(world, name)) is not str:
             yield f"{name} must be text"
     if not world.id:

@@ -154,7 +154,8 @@ class World(ABC):
     max_steps: plies after which a game is truncated. return_range: the least and greatest return of a seat.
     terminal_rewards: nothing is paid before the last step. made_as: the name under which make_env made it, if any.
     real_valued: what is seen are real numbers, hardly ever twice the same. pixels: it is pictures [planes, rows,
-    columns], whole numbers from 0 to 255.
+    columns], whole numbers from 0 to 255. layout: worlds of the same layout are seen and acted in alike, so that an
+    agent trained in one may play the others; empty where there are no others.
     """
 
     id: str
@@ -178,6 +179,7 @@ class World(ABC):
     source: str = ""
     action_names: tuple[str, ...] = ()
     seat_names: tuple[str, ...] = ()
+    layout: str = ""
     made_as: str = field(default="", init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

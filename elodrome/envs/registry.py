@@ -78,6 +78,18 @@ BUILTIN = {
             "token generation, reward at the end (notes 5.2.1)",
             1,
         ),
+        Entry(
+            "arithmetic",
+            "elodrome.envs.tokens.arithmetic:arithmetic",
+            "sums token by token, with steps or without; verified",
+            1,
+        ),
+        Entry(
+            "strings",
+            "elodrome.envs.tokens.strings:strings",
+            "wanted letters in order; a reward that is easily over-estimated",
+            1,
+        ),
     )
 }
 

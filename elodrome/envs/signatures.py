@@ -11,6 +11,7 @@ from numba.core.errors import NumbaExperimentalFeatureWarning
 warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
 
 I8 = types.int64
+REAL = types.float64
 WORDS = types.Array(types.int64, 1, "C")
 MASK = types.Array(types.uint8, 1, "C")
 REALS = types.Array(types.float64, 1, "C")

@@ -153,7 +153,12 @@ SCALES = {
     "matrix": Scale(0.1, 1, 100),
 }
 MOST = {("dqn", "other"): 50_000}  # steps of a kind and its presets, where defaults make each of them dear
-VARIANTS = {"go": "go:size=5", "rock_paper_scissors": "rock_paper_scissors:rounds=10"}  # instead of the default
+VARIANTS = {  # instead of the default
+    "go": "go:size=5",
+    "rock_paper_scissors": "rock_paper_scissors:rounds=10",
+    "arithmetic": "arithmetic:digits=1,prompts=3",  # so that tables have their turn
+    "strings": "strings:horizon=6",
+}
 FOREIGN = ("gymnasium:FrozenLake-v1", "gymnasium:CartPole-v1", "gymnasium:Pendulum-v1")
 SIMULATIONS = 50  # that a search has for a move, at most
 DEPTH = {"connect_four": 4, "go": 2}  # of minimax, where it cannot look to the end

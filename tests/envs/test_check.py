@@ -37,6 +37,11 @@ VARIANTS = (
     "matrix_game:payoffs=[[[[1,2,3],[0,0,0]]],[[[1,1,1],[5,-5,0.25]]]],rounds=3",
     "token_mdp:reward=copy,vocabulary=6,prompts=20,horizon=9",
     "token_mdp:reward=sum,prompt_length=3,seed=5",
+    "token_mdp:reward=structured,vocabulary=7,horizon=20",
+    "token_mdp:reward=two_mode,vocabulary=3,horizon=9",
+    "arithmetic:digits=11,steps=true,most_digits=13",
+    "arithmetic:task=expression,steps=true,numbers=4",
+    "strings:letters=26,wanted=5,horizon=60",
 )
 
 

@@ -38,7 +38,8 @@ _KINDS = {"BOOL", *(f"{kind}{bits}" for kind in "IU" for bits in (8, 16, 32, 64)
 
 
 class Card(BaseModel):
-    """What ``agent.json`` holds: kind (its spec without options), world, settings, and how it came to be."""
+    """What ``agent.json`` holds: kind (its spec without options), world and its layout, settings, and how it came to
+    be."""
 
     kind: str
     world: str
@@ -46,6 +47,7 @@ class Card(BaseModel):
     seed: int
     steps: int
     version: str = __version__
+    layout: str = ""
     notes: dict[str, Any] = {}
 
 
@@ -124,6 +126,7 @@ def save_agent(
         config=learner.config.model_dump(mode="json"),
         seed=learner.task.seed,
         steps=steps,
+        layout=learner.world.layout,
         notes=notes or {},
     )
     replace_file(folder / WEIGHTS, pack(learner.weights() if weights is None else weights))
@@ -132,11 +135,11 @@ def save_agent(
 
 
 def load_agent(folder: Path, world: World, options: dict[str, Any] | None = None, by: Kind | None = None) -> Agent:
-    """The acting agent saved in ``folder``, for ``world``; ``options`` replace settings that it was trained with, such
-    as simulations=50. ``by`` is the kind that the user named, where it is one of a file: the card alone loads none.
-    Raises BrokenAgent with the file and the trouble, UserError for an option that is none."""
+    """The acting agent saved in ``folder``, for ``world`` or one of its layout; ``options`` replace settings that it
+    was trained with, such as simulations=50. ``by`` is the kind that the user named, where it is one of a file: the
+    card alone loads none. Raises BrokenAgent with the file and the trouble, UserError for an option that is none."""
     card = read_card(folder)
-    if card.world != world.id:
+    if card.world != world.id and not (card.layout and card.layout == world.layout):
         raise BrokenAgent(f"{folder / CARD}: trained for {card.world}, not for {world.id}")
     kind = _kind_of(card, folder) if by is None else by
     if by is not None and kind_name(card.kind).rpartition(":")[2] != by.id:

@@ -8,8 +8,9 @@ moves are the best ones by ``parts.solve.Judge``: by an exact solution, or two p
 move is 1 when it is best, less in proportion to what it gives away, 0 when no move anywhere gives away more (on a
 board: a win turned into a loss), and -1 when the answer is no legal move.
 
-Token worlds: a demonstration is the best of ``best_of`` uniformly random answers to the same prompt; a mark is the
-world's own reward, earned by stepping it.
+Token worlds: a demonstration is the right answer, where the world writes it (``extra.solutions``), else the best of
+``best_of`` uniformly random answers to the same prompt; a mark is the world's own reward, earned by stepping it; where
+it checks steps (``extra.marks``), these have marks of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from elodrome.agents.agent import Ints
 from elodrome.agents.parts.solve import Judge
 from elodrome.agents.text.language import Language, Letters, Tokens, any_of
 from elodrome.envs.game import Game, Reals, Words, World
+from elodrome.envs.table import Table
 from elodrome.errors import UserError
 from elodrome.seeding import U64
 
@@ -117,10 +119,14 @@ class TokenLesson(Lesson):
         self.world, self.tokens, self.best_of = world, tokens, best_of
 
     def demonstrate(self, count: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        rows = np.arange(count * self.best_of)
+        solutions = getattr(getattr(self.world, "extra", None), "solutions", None)
+        times = 1 if solutions else self.best_of
+        rows = np.arange(count * times)
         table = self.world.table(len(rows))
-        table.reset(rows, np.repeat(rng.integers(0, 2**64, count, dtype=np.uint64), self.best_of))
+        table.reset(rows, np.repeat(rng.integers(0, 2**64, count, dtype=np.uint64), times))
         prompts = self.tokens.prompts(table.observe(rows))
+        if solutions:
+            return prompts, solutions(table.states(rows))
         answers = np.full((len(rows), self.tokens.answer_length), self.tokens.end, np.int64)
         returns = np.zeros(len(rows))
         for t in range(self.tokens.answer_length):
@@ -140,6 +146,20 @@ class TokenLesson(Lesson):
         return Question(self.tokens.prompts(table.observe(rows)), seeds=seeds)
 
     def mark(self, question: Question, answers: Ints) -> tuple[Reals, Booleans]:
+        _, rewards, illegal = self._spoken(question, answers)
+        return np.where(illegal, BAD, rewards), illegal
+
+    def mark_steps(self, question: Question, answers: Ints) -> Ints:
+        """1 or -1 at the token that ends a right or a wrong step of answers int64 [N * G, L], and at the last one; 0
+        elsewhere. Raises UserError where the world checks no steps."""
+        marks = getattr(getattr(self.world, "extra", None), "marks", None)
+        if marks is None:
+            raise UserError(f"{self.world.id} checks no steps; a world that does is arithmetic:steps=true")
+        table, _, _ = self._spoken(question, answers)
+        return cast(Ints, marks(table.states(np.arange(len(answers))))[0])
+
+    def _spoken(self, question: Question, answers: Ints) -> tuple[Table, Reals, Booleans]:
+        """The games in which the answers were given, what they earned, and which of them broke the rules."""
         seeds = cast(U64, question.seeds)
         rows = np.arange(len(answers))
         table = self.world.table(len(rows))
@@ -152,7 +172,7 @@ class TokenLesson(Lesson):
             allowed = table.legal(live)[np.arange(len(live)), answers[live, t]] != 0
             illegal[live[~allowed]] = True
             rewards[live[allowed]] += table.step(live[allowed], answers[live[allowed], t])[:, 0]
-        return np.where(illegal, BAD, rewards), illegal
+        return table, rewards, illegal
 
 
 def lesson_of(world: World, language: Language, *, explore: float, best_of: int) -> Lesson:

@@ -1,6 +1,7 @@
 """SFT and GRPO: what they reach on worlds small enough to be known exactly, and the learner's contract."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,18 +10,30 @@ import torch
 from elodrome import make_env
 from elodrome.agents.agent import Budget, Positions, Task
 from elodrome.agents.check import check_agent, sample_positions
+<<<<<<< HEAD
 from elodrome.agents.ops.preference import preferred
 from elodrome.agents.parts.solve import Judge
 from elodrome.agents.registry import make_learner
 from elodrome.agents.text.dpo import DPO, DPOConfig
+=======
+from elodrome.agents.parts.saved import save_agent
+from elodrome.agents.parts.solve import Judge
+from elodrome.agents.registry import make_agent
+>>>>>>> worlds
 from elodrome.agents.text.grpo import GRPO, GRPOConfig
 from elodrome.agents.text.policy import TextConfig, TextLearner
 from elodrome.agents.text.sft import SFT
 from elodrome.arena.match import play_match
+<<<<<<< HEAD
 from elodrome.envs.game import Game, World
 from elodrome.envs.tokens.exact import enumerate_answers, kl
 from elodrome.errors import UserError
 from elodrome.figures._tokens import policy_table
+=======
+from elodrome.envs.game import Game, Reals, World
+from elodrome.envs.tokens.exact import Answer, Answers, enumerate_answers, kl
+from elodrome.errors import BrokenAgent, UserError
+>>>>>>> worlds
 
 torch.set_num_threads(1)
 SMALL = {"width": 16, "heads": 2, "layers": 1}
@@ -163,6 +176,25 @@ def test_the_agent_is_frozen_and_global_generators_untouched(tokens: Game) -> No
     np.testing.assert_array_equal(agent.evaluate(given).policy, first)
     assert np.abs(learner.agent.evaluate(given).policy - first).max() > 0
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_an_agent_of_sums_is_asked_more_digits_than_it_was_trained_on(tmp_path: Path) -> None:
+    """Worlds of one layout: the saved agent plays the other, and says there what its network says."""
+    few, more = make_env("arithmetic:digits=1,most_digits=2"), make_env("arithmetic:digits=2")
+    learner = SFT(Task(few), TextConfig(**SMALL, temperature=0.0, batch=64))
+    run(learner, 10)
+    save_agent(learner, "sft", tmp_path, 10)
+    for world in (few, more):
+        agent = make_agent(str(tmp_path), world)
+        assert all(record.termination != "illegal" for record in play_match(world, agent, "random", 4).records)
+        given = sample_positions(world, 16, 0)
+        np.testing.assert_array_equal(agent.act(given), learner.agent.act(given))
+    with pytest.raises(
+        BrokenAgent, match=r"trained for arithmetic:digits=1,most_digits=2, not for arithmetic:digits=3"
+    ):
+        make_agent(str(tmp_path), make_env("arithmetic:digits=3"))
+    with pytest.raises(BrokenAgent, match="not for token_mdp"):
+        make_agent(str(tmp_path), make_env("token_mdp"))
 
 
 def test_bad_sizes_are_refused(tokens: Game) -> None:

@@ -9,6 +9,7 @@ from elodrome.agents.text.language import Letters, Tokens, language_of
 from elodrome.agents.text.lessons import BoardLesson, Question, TokenLesson, lesson_of
 from elodrome.envs.game import Game
 from elodrome.envs.tokens.exact import enumerate_answers
+from elodrome.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +95,51 @@ def test_the_best_of_k_is_as_good_as_order_statistics_say(best_of: int) -> None:
     below = np.concatenate([[0.0], np.cumsum(chance[order])]) ** best_of  # P(max <= r)
     mean = (np.diff(below) * reward[order]).sum()
     assert got.mean() == pytest.approx(mean, abs=4 * got.std() / 2000**0.5)
+
+
+def told(prompts: np.ndarray, answers: np.ndarray) -> list[tuple[str, str]]:
+    """Prompts and answers of a world of sums as text."""
+    letters = "0123456789+-*()=;"
+    spell = lambda row: "".join(letters[i] for i in row if i < len(letters))  # noqa: E731
+    return [(spell(p), spell(a)) for p, a in zip(prompts.tolist(), answers.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_sums_are_demonstrated_right(steps: bool) -> None:
+    """However few random answers would be right, each demonstration is, with its steps where they are wanted."""
+    world = make_env("arithmetic", digits=3, steps=steps)
+    lesson = token_lesson(world, best_of=4)
+    prompts, answers = lesson.demonstrate(300, np.random.default_rng(0))
+    assert prompts.shape == (300, lesson.tokens.prompt_length)
+    assert answers.shape == (300, world.max_steps)
+    pairs = told(prompts, answers)
+    assert len({prompt for prompt, _ in pairs}) > 280
+    for prompt, answer in pairs:
+        a, b = map(int, prompt.rstrip("=").split("+"))
+        assert answer.rpartition(";")[2] == str(a + b)
+        assert answer.count(";") == steps * max(len(str(a)), len(str(b)))
+    # The same draws ask the same prompts, and the answers to them earn the whole mark.
+    question = lesson.ask(300, np.random.default_rng(0))
+    np.testing.assert_array_equal(question.prompts, prompts)
+    marks, illegal = lesson.mark(question, answers)
+    assert (marks == 1).all()
+    assert not illegal.any()
+
+
+def test_steps_are_marked_one_by_one() -> None:
+    world = make_env("arithmetic:digits=2,steps=true")
+    lesson = token_lesson(world)
+    question = lesson.ask(50, np.random.default_rng(1))
+    _, right = lesson.demonstrate(50, np.random.default_rng(1))
+    wrong = right.copy()
+    wrong[:, 5] = (wrong[:, 5] + 1) % 10  # the digit of the sum in the first column
+    marks = lesson.mark_steps(question, np.stack([right, wrong], axis=1).reshape(100, -1)).reshape(50, 2, -1)
+    ends = (right == 16) | ((right == 17) & (np.cumsum(right == 17, axis=1) == 1))
+    np.testing.assert_array_equal(marks[:, 0], ends)
+    np.testing.assert_array_equal(marks[:, 1, 6], -1)
+    marks[:, 1, 6] = 1
+    np.testing.assert_array_equal(marks[:, 1], ends)
+    lesson = token_lesson(make_env("token_mdp"))
+    question = lesson.ask(2, np.random.default_rng(0))
+    with pytest.raises(UserError, match="token_mdp checks no steps"):
+        lesson.mark_steps(question, np.zeros((2, 4), np.int64))
