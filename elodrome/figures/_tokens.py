@@ -13,12 +13,9 @@ from elodrome.errors import UserError
 def policy_table(answers: Answers, agent: Agent) -> Reals:
     """log pi [X, N, V] of every token behind every prefix, as the acting agent evaluates it. Raises UserError where it
     has no probabilities to tell."""
-    world, prefixes = answers.world, answers.prefixes
-    texts = [(*prompt, *prefix) for prompt in answers.tokens.prompt_tokens for prefix in prefixes]
-    count = len(texts)
-    observations = np.zeros((count, world.observation_size), np.float32)
-    for row, text in enumerate(texts):
-        observations[row, : len(text)] = np.add(text, 1)
+    world, prompts = answers.world, answers.tokens.prompts
+    observations = np.concatenate([answers.observations(prompt) for prompt in range(prompts)])
+    count = len(observations)
     rows = np.arange(count)
     legal = np.ones((count, world.actions), np.uint8)
     seats = np.zeros(count, np.int64)
@@ -26,4 +23,4 @@ def policy_table(answers: Answers, agent: Agent) -> Reals:
     evaluation = agent.evaluate(given)
     if evaluation is None:
         raise UserError("an agent that tells no probabilities has no table of them")
-    return np.log(evaluation.policy).reshape(len(answers.tokens.prompt_tokens), len(prefixes), world.actions)
+    return np.log(evaluation.policy).reshape(prompts, -1, world.actions)

@@ -45,17 +45,6 @@ class Answers:
     reward: Reals
 
     @cached_property
-<<<<<<< HEAD
-    def steps(self) -> Any:
-        """For each answer and time the number of the prefix and the token: int64 [M, H] twice, padded with -1."""
-        number = {prefix: i for i, prefix in enumerate(self.prefixes)}
-        at = np.full((len(self.complete), self.tokens.horizon), -1)
-        token = np.full_like(at, -1)
-        for m, answer in enumerate(self.complete):
-            for t, said in enumerate(answer):
-                at[m, t], token[m, t] = number[answer[:t]], said
-        return at, token
-=======
     def prefixes(self) -> tuple[Answer, ...]:
         """The N prefixes."""
         return tuple(_tuples(self.prefix_tokens))
@@ -89,6 +78,17 @@ class Answers:
         out[at:, -1] = np.tile(np.arange(v), size)
         return out
 
+    @cached_property
+    def steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """For each complete answer and time the number of the prefix and the token: int64 [M, H] twice, -1 behind its
+        end."""
+        tokens = self.complete_tokens.astype(np.int64)
+        at = np.zeros_like(tokens)
+        begin = np.array([begin for begin, _ in self._levels()])
+        for t in range(1, tokens.shape[1]):  # prefixes of one length count like numbers, the first token the greatest
+            at[:, t] = at[:, t - 1] * (self.tokens.vocabulary - 1) + tokens[:, t - 1]
+        return np.where(tokens < 0, -1, at + begin), tokens
+
     def _levels(self) -> Iterator[tuple[int, int]]:
         """For each length of prefix where they begin, and how many they are."""
         at, size = 0, 1
@@ -105,7 +105,6 @@ class Answers:
         said = out.shape[1] - self.tokens.horizon
         out[:, said:-1] = self.prefix_tokens + 1
         return out
->>>>>>> worlds
 
     def uniform(self) -> Reals:
         """The uniform policy, log-probabilities [X, N, V]."""
@@ -118,11 +117,6 @@ class Answers:
 
     def log_prob(self, policy: Reals) -> Reals:
         """log pi(y|x) [X, M]: the sum over tokens of a policy table [X, N, V]."""
-<<<<<<< HEAD
-        at, token = self.steps
-        said = token >= 0
-        return np.where(said, policy[:, np.where(said, at, 0), np.where(said, token, 0)], 0.0).sum(-1)
-=======
         out = np.empty((len(policy), self.reward.shape[1]))
         reached = np.zeros((len(policy), 1))
         for at, size in self._levels():
@@ -145,7 +139,6 @@ class Answers:
                 here[..., :-1] = below.reshape(len(values), size, -1)
             below = here.sum(-1)
         return out
->>>>>>> worlds
 
     def log_z(self, reference: Reals, beta: float) -> Reals:
         """log Z(x) [X], Z(x) = sum_y pi_ref(y|x) exp(r(x, y) / beta)."""
@@ -159,20 +152,9 @@ class Answers:
         return tilted - _logsumexp(tilted)[:, None]
 
     def conditionals(self, log_prob: Reals) -> Reals:
-<<<<<<< HEAD
-        """The policy table [X, N, V] that gives the distribution [X, M] over complete answers."""
-        at, token = self.steps
-        mass = np.zeros((len(log_prob), len(self.prefixes), self.tokens.vocabulary))
-        prob = np.exp(log_prob)
-        for t in range(self.tokens.horizon):
-            m = np.flatnonzero(token[:, t] >= 0)
-            for x in range(len(log_prob)):
-                np.add.at(mass[x], (at[m, t], token[m, t]), prob[x, m])
-=======
         """The policy table [X, N, V] that gives the distribution [X, M] over complete answers; uniform where it never
         comes."""
         mass = self.through(np.exp(log_prob))
->>>>>>> worlds
         total = mass.sum(-1, keepdims=True)
         with np.errstate(divide="ignore"):
             share = np.divide(mass, total, out=np.full_like(mass, 1 / mass.shape[-1]), where=total > 0)

@@ -10,30 +10,19 @@ import torch
 from elodrome import make_env
 from elodrome.agents.agent import Budget, Positions, Task
 from elodrome.agents.check import check_agent, sample_positions
-<<<<<<< HEAD
 from elodrome.agents.ops.preference import preferred
-from elodrome.agents.parts.solve import Judge
-from elodrome.agents.registry import make_learner
-from elodrome.agents.text.dpo import DPO, DPOConfig
-=======
 from elodrome.agents.parts.saved import save_agent
 from elodrome.agents.parts.solve import Judge
-from elodrome.agents.registry import make_agent
->>>>>>> worlds
+from elodrome.agents.registry import make_agent, make_learner
+from elodrome.agents.text.dpo import DPO, DPOConfig
 from elodrome.agents.text.grpo import GRPO, GRPOConfig
 from elodrome.agents.text.policy import TextConfig, TextLearner
 from elodrome.agents.text.sft import SFT
 from elodrome.arena.match import play_match
-<<<<<<< HEAD
 from elodrome.envs.game import Game, World
 from elodrome.envs.tokens.exact import enumerate_answers, kl
-from elodrome.errors import UserError
-from elodrome.figures._tokens import policy_table
-=======
-from elodrome.envs.game import Game, Reals, World
-from elodrome.envs.tokens.exact import Answer, Answers, enumerate_answers, kl
 from elodrome.errors import BrokenAgent, UserError
->>>>>>> worlds
+from elodrome.figures._tokens import policy_table
 
 torch.set_num_threads(1)
 SMALL = {"width": 16, "heads": 2, "layers": 1}
