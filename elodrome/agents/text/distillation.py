@@ -42,16 +42,24 @@ ABOUT = {
             "distil_below": 1.0,
             "rl_learning_rate": 1e-3,
         },
+        "long2short": {
+            "reinforce": True,
+            "over": "said",
+            "distil_end": 0.1,
+            "distil_below": 1.0,
+            "rl_learning_rate": 1e-3,
+            "length_penalty": 0.01,
+        },
     },
 }
 
 
 class DistillationConfig(GRPOConfig):
     """teacher: a saved text policy of this world, by name or folder; where none is named, GRPO makes one first, in
-    ``teacher_steps`` updates at the rate ``teacher_rate``. speaks: whose answers are learned from. divergence:
-    "reverse", KL(student || teacher) (5.32), or "forward", the other way round. over: "words" (at each place, over all
-    words), "answer" (that, and what a word makes of the places behind it: the gradient of the KL between whole
-    answers), "said" (of the words that were said: k2 of a student's, cross entropy of a teacher's).
+    ``teacher_steps`` updates at the rate ``teacher_rate`` and without a penalty on length. speaks: whose answers are
+    learned from. divergence: "reverse", KL(student || teacher) (5.32), or "forward", the other way round. over: "words"
+    (at each place, over all words), "answer" (that, and what a word makes of the places behind it: the gradient of the
+    KL between whole answers), "said" (of the words that were said: k2 of a student's, cross entropy of a teacher's).
 
     reinforce: GRPO's objective as well (KDRL, 5.33). distil: beta of (5.33) at first, which goes to ``distil_end`` in
     a line over ``distil_steps`` updates. distil_below: only answers marked lower are distilled (5.7.4)."""
@@ -59,7 +67,7 @@ class DistillationConfig(GRPOConfig):
     teacher: str = ""
     teacher_steps: int = Field(150, ge=1)
     teacher_rate: float = Field(5e-4, gt=0.0)
-    rl_learning_rate: float = Field(2e-3, gt=0.0)
+    rl_learning_rate: float = Field(3e-3, gt=0.0)
     speaks: Literal["student", "teacher"] = "student"
     divergence: Literal["reverse", "forward"] = "reverse"
     over: Literal["words", "answer", "said"] = "words"
@@ -91,7 +99,8 @@ class Distillation(GRPO):
             self.teacher = self.named(c.teacher)
         else:
             shared = {name: getattr(c, name) for name in GRPOConfig.model_fields}
-            its = GRPOConfig(**{**shared, "sft_steps": 0, "rl_learning_rate": c.teacher_rate})
+            alone = {"sft_steps": 0, "rl_learning_rate": c.teacher_rate, "length_penalty": 0.0}
+            its = GRPOConfig(**{**shared, **alone})
             self.tutor = [GRPO(replace(task, seed=derive(task.seed, "teacher")), its)]
             self.teacher = self.tutor[0].network
 

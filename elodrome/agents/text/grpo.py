@@ -25,6 +25,7 @@ ABOUT = {
     "presets": {
         "gspo": {"objective": "sequence", "clip": 0.02, "clip_high": 0.03},
         "cispo": {"objective": "weight", "clip": 1.0},
+        "deepseek_v32": {"kl_corrected": True, "mask": 0.1, "minibatches": 4},
         "rloo": {"objective": "score", "advantage": "left_out", "kl": "k1", "kl_of": "answer", "kl_in": "reward"},
         "text_reinforce": {"objective": "score", "advantage": "none", "kl": "k1", "kl_of": "answer", "kl_in": "reward"},
     },

@@ -1,6 +1,7 @@
 """Distillation: its gradient on a network against exact sums, what it comes to, its teachers, and who cannot be one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from elodrome.agents.agent import Budget, Learner, Task
 from elodrome.agents.check import check_agent
 from elodrome.agents.parts.saved import WEIGHTS, read_arrays, save_agent
 from elodrome.agents.registry import make_learner
+from elodrome.agents.text.exact import policy_table
 from elodrome.agents.text.transformer import answer_logits, log_prob_of
-from elodrome.envs.game import Game
+from elodrome.envs.game import Game, rule
 from elodrome.envs.tokens.exact import enumerate_answers
 from elodrome.errors import UserError
-from tests.agents.text.test_learners import policy_table
 
 torch.set_num_threads(1)
 SMALL = {"width": 16, "heads": 2, "layers": 1, "batch": 16}
@@ -110,6 +111,33 @@ def test_only_those_who_did_badly_are_taught(tokens: Game) -> None:
     assert same(nobody, learned("kdrl", tokens, 12, **FEW, distil=0.0, distil_end=0.0))
     assert same(everybody, no_mask)
     assert not same(nobody, no_mask)
+
+
+@rule.step
+def contains_a_nought(state: Any, action: int, chance: int, rewards: Any) -> None:
+    """Token generation in which every answer with a 0 in it is right; the constants stand as in ``generation``."""
+    n = state[1]
+    state[2 + (n >> 3)] |= (action + 1) << ((n & 7) << 3)
+    n += 1
+    if action != state[-8] - 1 and n < state[-6]:
+        state[1] = n
+        return
+    state[1] = ~n
+    for t in range(n):
+        if (state[2 + (t >> 3)] >> ((t & 7) << 3)) & 255 == 1:
+            rewards[0] = 1.0
+
+
+def test_long_to_short_keeps_what_is_right() -> None:
+    """The teacher's answers are as long as imitation left them; the student's at least a third shorter, and as good."""
+    world = replace(make_env("token_mdp:vocabulary=6,prompts=2,horizon=10"), step=contains_a_nought)
+    options = {**SMALL, "sft_steps": 20, "prompts": 32, "teacher_rate": 5e-3, "rl_learning_rate": 5e-3}
+    learner = make_learner("long2short", Task(world, 1), {**options, "teacher_steps": 40})
+    metrics = {progress.step: progress.metrics for progress in learner.learn(Budget(120))}
+    long, short = metrics[60], metrics[120]
+    assert long["teacher/reward"] > 0.95
+    assert short["reward"] >= long["teacher/reward"] - 0.02
+    assert short["answer_length"] < long["teacher/answer_length"] * 2 / 3
 
 
 def test_the_coefficient_falls_in_a_line(tokens: Game) -> None:
