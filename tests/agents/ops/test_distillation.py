@@ -75,6 +75,15 @@ def test_by_hand() -> None:
     assert forward_kl(half, quarter).item() == pytest.approx(0.25 * math.log(0.5) + 0.75 * math.log(1.5))
 
 
+def test_what_follows_a_word_by_hand() -> None:
+    """Three words, and one behind the end; to what is past or was due anyway a word adds nothing."""
+    log_prob = torch.zeros(1, 4, requires_grad=True)
+    spoken = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    total = (reaching(torch.tensor([[0.5, 0.25, 2.0, 9.0]]), log_prob, spoken) * spoken).sum()
+    assert total.item() == pytest.approx(2.75)
+    assert torch.autograd.grad(total, log_prob)[0].tolist() == [[2.25, 2.0, 0.0, 0.0]]
+
+
 def test_the_sums_are_the_divergences_of_whole_answers(said: Said) -> None:
     reverse = said.expected(reverse_kl(said.logits, said.teacher_logits), said.log_prob)
     assert reverse.item() == pytest.approx(said.table_kl(said.theta, said.other), abs=1e-12)
