@@ -54,6 +54,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "grpo": {**SPEAKING, "sft_steps": 12, "prompts": 4},
     "rlhf": {**SPEAKING, "sft_steps": 12, "prompts": 4},
     "dpo": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 32},
+    "distillation": {**SPEAKING, "sft_steps": 12, "teacher_steps": 12, "prompts": 4},
+    "kimi_k15": {**SPEAKING, "sft_steps": 12, "prompts": 4, "rollout": 2, "minibatches": 1},
     "alphazero": {"games": 16, "hidden": [8], "self_play": 2, "batch": 16, "simulations": 4},
     "muzero": {"games": 8, "moves": 8, "width": 8, "latent": 8, "self_play": 2, "batch": 16, "unroll": 2},
     "sac": {"hidden": [8], "batch": 16, "warmup": 64},
@@ -67,7 +69,7 @@ STEPS = {
     "trpo": 200,
     "reinforce": 400,
     "sft": 50,
-    **dict.fromkeys(("grpo", "rlhf", "dpo"), 50),
+    **dict.fromkeys(("grpo", "rlhf", "dpo", "distillation", "kimi_k15"), 50),
     "sac": 800,
     "td3": 800,
 }

@@ -14,7 +14,8 @@ from elodrome.agents.parts.exact import Decisions, softmax
 from elodrome.agents.tabular import dynamic_programming as dp
 from elodrome.cli import app
 from elodrome.envs.enumeration import enumerate_world
-from elodrome.envs.game import Game
+from elodrome.envs.game import Game, Reals
+from elodrome.envs.tokens.exact import Answers, enumerate_answers
 from elodrome.errors import UserError
 from elodrome.figures import _episodes as episodes
 from elodrome.figures import importance_weights, maze, windy_gridworld
@@ -330,6 +331,35 @@ def test_the_variance_of_weights_by_sampling() -> None:
     for number, length in enumerate((1, 2, 4)):
         square = (ratio[:length].prod(axis=0) - 1.0) ** 2
         assert abs(square.mean() - exact[number]) < 4 * square.std() / 200 + 1e-9
+
+
+def test_modes_are_sought_or_covered(drawn: dict[str, Figure]) -> None:
+    """The blind student nearest by the forward KL says each word as often as the teacher does on the whole; the reverse
+    has two that are nearest among their neighbours, and what is learned is one of them."""
+    figure = drawn["mode_seeking"]
+    exact = enumerate_answers(make_env("token_mdp:vocabulary=3,prompts=1,horizon=8"))
+    teacher = np.log(0.6 * np.exp(_said_blindly(exact, 0.15)) + 0.4 * np.exp(_said_blindly(exact, 0.85)))
+    ones, words = (np.array([f(answer) for answer in exact.complete]) for f in (lambda y: y.count(1), len))
+    ends = np.array([answer[-1] == 2 for answer in exact.complete])
+    told = {r.split(":")[0]: float(r.split(": ")[1].split()[0]) for r in figure.remarks if "of the words" in r}
+    assert told["forward KL"] == pytest.approx(np.exp(teacher) @ ones / (np.exp(teacher) @ (words - ends)), abs=1e-3)
+    reverse, forward = (c.mean for c in figure.panels[1].curves)
+    shares = figure.panels[1].curves[0].x
+    lowest = [shares[i] for i in range(1, 90) if reverse[i] < min(reverse[i - 1], reverse[i + 1])]
+    assert len(lowest) == 2
+    assert shares[forward.argmin()] == pytest.approx(told["forward KL"], abs=0.01)
+    for way, share in zip(("from few ones", "from many"), lowest, strict=True):
+        assert told[f"reverse KL, {way}"] == pytest.approx(share, abs=0.015)  # the grid, and how often it ends
+    middle = {c.label: c.mean[3:6].sum() for c in figure.curves}
+    assert middle["forward KL"] > 5 * middle["teacher"]
+    assert middle["reverse KL, from few ones"] < middle["teacher"]
+    assert all(c.mean.sum() == pytest.approx(1.0) for c in figure.curves)
+
+
+def _said_blindly(exact: Answers, ones: float) -> Reals:
+    """log of how likely each answer is, by hand."""
+    words = np.array([0.98 * (1 - ones), 0.98 * ones, 0.02])
+    return np.array([np.log(words[list(answer)]).sum() for answer in exact.complete])
 
 
 def test_commands(tmp_path: Any) -> None:

@@ -4,12 +4,13 @@ what differs from it by one equation (5.9; RLOO, REINFORCE), as presets.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from elodrome.agents.agent import Config
 from elodrome.agents.ops import grpo as ops
 from elodrome.agents.ops import kl
 from elodrome.agents.text.online import OnlineConfig, OnlineLearner
@@ -24,6 +25,7 @@ ABOUT = {
     "presets": {
         "gspo": {"objective": "sequence", "clip": 0.02, "clip_high": 0.03},
         "cispo": {"objective": "weight", "clip": 1.0},
+        "deepseek_v32": {"kl_corrected": True, "mask": 0.1, "minibatches": 4},
         "rloo": {"objective": "score", "advantage": "left_out", "kl": "k1", "kl_of": "answer", "kl_in": "reward"},
         "text_reinforce": {"objective": "score", "advantage": "none", "kl": "k1", "kl_of": "answer", "kl_in": "reward"},
     },
@@ -67,31 +69,45 @@ class GRPOConfig(OnlineConfig):
 class GRPO(OnlineLearner):
     """More of what was better than the rest of its group, no critic."""
 
-    config_class = GRPOConfig
+    config_class: ClassVar[type[Config]] = GRPOConfig
     config: GRPOConfig
 
     def learn_from(self, batch: Batch, rate: float) -> dict[str, Tensor | float]:
-        config = self.config
-        bounds = {"clip": config.clip, "clip_high": config.clip_high}
-        # 1. Rewards, less for leaving the reference where (5.26) has it; advantages within the group (5.20)
-        rewards = self.rewards(batch)
-        if config.kl_in == "reward":
-            rewards = rewards - config.kl_coefficient * self.divergence(batch.old, batch)
-        advantages = ADVANTAGES[config.advantage](rewards.view(-1, config.group)).flatten()
-        # 2. Passes up the objective (5.21), held near the reference by the KL as a loss (5.23)
+        # 1. Advantages of the answers
+        advantages = self.advantages(batch)
+        # 2. Passes up the objective
         for rows in self.minibatches(len(advantages)):
             part, advantage = batch.rows(rows), advantages[rows]
             log_prob = self.log_prob(self.network, part)
-            if config.mask is not None:
-                drifted = ops.off_policy_mask(log_prob.detach(), part.old, advantage, part.spoken, config.mask)
-                advantage = advantage * drifted
-            objective = OBJECTIVES[config.objective](log_prob, part.old, advantage, part.spoken, **bounds)
-            leash = self.divergence(log_prob, part).mean() if config.kl_in == "loss" else objective.new_zeros(())
-            loss = ops.grpo_loss(objective, leash, config.kl_coefficient)
+            loss = self.loss(log_prob, part, advantage)
             norm = self.descend(loss, rate)
         with torch.no_grad():
-            clipped = ops.clipped_share(log_prob, part.old, advantage, part.spoken, **bounds)
+            clipped = ops.clipped_share(log_prob, part.old, advantage, part.spoken, **self.bounds)
         return {"loss/grpo": loss.detach(), "clipped": clipped, "gradient_norm": norm}
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """Of the ratio."""
+        return {"clip": self.config.clip, "clip_high": self.config.clip_high}
+
+    def advantages(self, batch: Batch) -> Tensor:
+        """How much better each answer is than its group [B] (5.20), by rewards which are less for leaving the reference
+        where (5.26) has it."""
+        config, rewards = self.config, self.rewards(batch)
+        if config.kl_in == "reward":
+            rewards = rewards - config.kl_coefficient * self.divergence(batch.old, batch)
+        advantages: Tensor = ADVANTAGES[config.advantage](rewards.view(-1, config.group))
+        return advantages.flatten()
+
+    def loss(self, log_prob: Tensor, part: Batch, advantage: Tensor) -> Tensor:
+        """The objective (5.21), held near the reference by the KL as a loss (5.23): a scalar, to be minimised."""
+        config = self.config
+        if config.mask is not None:
+            drifted = ops.off_policy_mask(log_prob.detach(), part.old, advantage, part.spoken, config.mask)
+            advantage = advantage * drifted
+        objective = OBJECTIVES[config.objective](log_prob, part.old, advantage, part.spoken, **self.bounds)
+        leash = self.divergence(log_prob, part).mean() if config.kl_in == "loss" else objective.new_zeros(())
+        return ops.grpo_loss(objective, leash, config.kl_coefficient)
 
     def divergence(self, log_prob: Tensor, batch: Batch) -> Tensor:
         """The KL of each answer [B], from log-probabilities [B, L] that are 0 behind the end."""

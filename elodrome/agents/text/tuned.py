@@ -84,7 +84,7 @@ class TunedLearner(TextLearner):
             metrics = self.improve(config.rl_learning_rate * falling(done))
             self.updates += 1
             if self.reports(budget):
-                values = torch.stack([torch.as_tensor(value, device=self.device).float() for value in metrics.values()])
+                values = torch.stack([torch.as_tensor(value).to(self.device).float() for value in metrics.values()])
                 yield Progress(self.updates, dict(zip(metrics, values.tolist(), strict=True)))
 
     def begin(self) -> None:
