@@ -78,6 +78,16 @@ class Answers:
         out[at:, -1] = np.tile(np.arange(v), size)
         return out
 
+    @cached_property
+    def steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """For each answer and time the number of the prefix and the token: int64 [M, H] twice, padded with -1."""
+        token = self.complete_tokens.astype(np.int64)
+        at, number = np.full_like(token, -1), np.zeros(len(token), np.int64)
+        for t, (begin, _) in enumerate(self._levels()):
+            at[:, t] = np.where(token[:, t] >= 0, begin + number, -1)
+            number = number * (self.tokens.vocabulary - 1) + token[:, t]
+        return at, token
+
     def _levels(self) -> Iterator[tuple[int, int]]:
         """For each length of prefix where they begin, and how many they are."""
         at, size = 0, 1
