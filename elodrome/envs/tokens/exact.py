@@ -80,14 +80,13 @@ class Answers:
 
     @cached_property
     def steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """For each complete answer and time the number of the prefix and the token: int64 [M, H] twice, -1 behind its
-        end."""
-        tokens = self.complete_tokens.astype(np.int64)
-        at = np.zeros_like(tokens)
-        begin = np.array([begin for begin, _ in self._levels()])
-        for t in range(1, tokens.shape[1]):  # prefixes of one length count like numbers, the first token the greatest
-            at[:, t] = at[:, t - 1] * (self.tokens.vocabulary - 1) + tokens[:, t - 1]
-        return np.where(tokens < 0, -1, at + begin), tokens
+        """For each answer and time the number of the prefix and the token: int64 [M, H] twice, padded with -1."""
+        token = self.complete_tokens.astype(np.int64)
+        at, number = np.full_like(token, -1), np.zeros(len(token), np.int64)
+        for t, (begin, _) in enumerate(self._levels()):
+            at[:, t] = np.where(token[:, t] >= 0, begin + number, -1)
+            number = number * (self.tokens.vocabulary - 1) + token[:, t]
+        return at, token
 
     def _levels(self) -> Iterator[tuple[int, int]]:
         """For each length of prefix where they begin, and how many they are."""

@@ -247,6 +247,14 @@ def test_gradients_against_differences(small: Answers) -> None:
     np.testing.assert_allclose(small.objective_gradient(star, reference, BETA), 0, atol=1e-12)
 
 
+def test_steps_lead_from_prefix_to_prefix(small: Answers) -> None:
+    at, token = small.steps
+    for answer, prefixes, tokens in zip(small.complete, at.tolist(), token.tolist(), strict=True):
+        padding = [-1] * (3 - len(answer))
+        assert tokens == [*answer, *padding]
+        assert prefixes == [*(small.prefixes.index(answer[:t]) for t in range(len(answer))), *padding]
+
+
 def test_what_is_shown_at_each_prefix(small: Answers) -> None:
     for x in range(4):
         shown = small.observations(x)
