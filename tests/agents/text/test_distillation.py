@@ -15,11 +15,11 @@ from elodrome.agents.agent import Budget, Learner, Task
 from elodrome.agents.check import check_agent
 from elodrome.agents.parts.saved import WEIGHTS, read_arrays, save_agent
 from elodrome.agents.registry import make_learner
-from elodrome.figures._tokens import policy_table
 from elodrome.agents.text.transformer import answer_logits, log_prob_of
 from elodrome.envs.game import Game, rule
 from elodrome.envs.tokens.exact import enumerate_answers
 from elodrome.errors import UserError
+from elodrome.figures._tokens import policy_table
 
 torch.set_num_threads(1)
 SMALL = {"width": 16, "heads": 2, "layers": 1, "batch": 16}

@@ -10,11 +10,11 @@ from elodrome import make_env
 from elodrome.agents.agent import Budget, Learner, Task
 from elodrome.agents.check import check_agent
 from elodrome.agents.registry import make_learner
-from elodrome.figures._tokens import policy_table
 from elodrome.agents.text.transformer import answer_logits, log_prob_of
 from elodrome.agents.text.tuned import Batch
 from elodrome.envs.game import Game, World
 from elodrome.envs.tokens.exact import enumerate_answers, kl
+from elodrome.figures._tokens import policy_table
 
 torch.set_num_threads(1)
 SMALL = {"width": 16, "heads": 2, "layers": 1, "batch": 16, "sft_steps": 0, "prompts": 4}
