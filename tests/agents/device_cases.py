@@ -28,6 +28,7 @@ SMALL = {
     "off_policy_pg": {"episodes": 8, "hidden": [16], "baseline": "optimal"},
     "sft": SPEAKING,
     "grpo": {**SPEAKING, "sft_steps": 12, "prompts": 4},
+    "reward_model": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 16, "held_out": 16, "members": 2},
     "alphazero": {"games": 16, "hidden": [16], "self_play": 4, "batch": 32},
     "muzero": {
         "games": 16,
@@ -72,7 +73,7 @@ def many_reports(monkeypatch):
     monkeypatch.setattr("elodrome.agents.policy.a2c.REPORT_EVERY", 100)
     monkeypatch.setattr("elodrome.agents.policy.offpolicy.REPORT_EVERY", 100)
     monkeypatch.setattr("elodrome.agents.text.sft.REPORT_EVERY", 6)
-    monkeypatch.setattr("elodrome.agents.text.grpo.REPORT_EVERY", 6)
+    monkeypatch.setattr("elodrome.agents.text.tuned.REPORT_EVERY", 6)
 
 
 def make(kind: str, device: str, world: str = "tic_tac_toe") -> Learner:

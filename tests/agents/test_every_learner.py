@@ -52,6 +52,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "reinforce": {"episodes": 4, "hidden": [8]},
     "sft": SPEAKING,
     "grpo": {**SPEAKING, "sft_steps": 12, "prompts": 4},
+    "reward_model": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 16, "held_out": 16, "members": 2},
     "alphazero": {"games": 16, "hidden": [8], "self_play": 2, "batch": 16, "simulations": 4},
     "muzero": {"games": 8, "moves": 8, "width": 8, "latent": 8, "self_play": 2, "batch": 16, "unroll": 2},
     "sac": {"hidden": [8], "batch": 16, "warmup": 64},
@@ -66,6 +67,7 @@ STEPS = {
     "reinforce": 400,
     "sft": 50,
     "grpo": 50,
+    "reward_model": 50,
     "sac": 800,
     "td3": 800,
 }
