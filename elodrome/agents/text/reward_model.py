@@ -37,6 +37,7 @@ class RewardModel(PairLearner):
     KEEPS = (*PairLearner.KEEPS, "members", "fitters")
     config_class = RewardConfig
     config: RewardConfig
+    default_steps = 800
     _held_out: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __init__(self, task: Task, config: Config | None = None) -> None:
