@@ -33,6 +33,7 @@ SMALL = {
     "dpo": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 32},
     "distillation": {**SPEAKING, "sft_steps": 6, "teacher_steps": 6, "prompts": 4},
     "kimi_k15": {**SPEAKING, "sft_steps": 16, "prompts": 2, "rollout": 2, "minibatches": 1},
+    "reward_model": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 16, "held_out": 16, "members": 2},
     "alphazero": {"games": 16, "hidden": [16], "self_play": 4, "batch": 32},
     "muzero": {
         "games": 16,

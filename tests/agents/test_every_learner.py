@@ -56,6 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dpo": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 32},
     "distillation": {**SPEAKING, "sft_steps": 12, "teacher_steps": 12, "prompts": 4},
     "kimi_k15": {**SPEAKING, "sft_steps": 12, "prompts": 4, "rollout": 2, "minibatches": 1},
+    "reward_model": {**SPEAKING, "sft_steps": 12, "prompts": 4, "pairs": 16, "held_out": 16, "members": 2},
     "alphazero": {"games": 16, "hidden": [8], "self_play": 2, "batch": 16, "simulations": 4},
     "muzero": {"games": 8, "moves": 8, "width": 8, "latent": 8, "self_play": 2, "batch": 16, "unroll": 2},
     "sac": {"hidden": [8], "batch": 16, "warmup": 64},
@@ -69,7 +70,7 @@ STEPS = {
     "trpo": 200,
     "reinforce": 400,
     "sft": 50,
-    **dict.fromkeys(("grpo", "rlhf", "dpo", "distillation", "kimi_k15"), 50),
+    **dict.fromkeys(("grpo", "rlhf", "dpo", "distillation", "kimi_k15", "reward_model"), 50),
     "sac": 800,
     "td3": 800,
 }

@@ -135,6 +135,18 @@ def test_lakes_are_crossed_as_often_as_can_be(drawn: dict[str, Figure]) -> None:
     assert all((c.mean <= figure.curves[0].mean + 1e-12).all() for c in figure.curves)
 
 
+def test_what_a_reward_model_says_goes_up_and_what_is_meant_goes_down(drawn: dict[str, Figure]) -> None:
+    """Without KL; the KL and an ensemble mend it."""
+    (alone, held, cautious), (gold, held_gold, cautious_gold) = (p.curves for p in drawn["over_optimisation"].panels)
+    assert alone.mean[-1] > 0.2
+    assert gold.mean[-1] < gold.mean.max() - 0.05
+    assert held.x[-1] < gold.x[-1] / 2
+    assert held_gold.mean[-1] > max(0.0, gold.mean[-1] + 0.05)
+    assert cautious.mean[-1] > 0.2
+    assert cautious_gold.mean.max() > gold.mean.max()
+    assert cautious_gold.mean[-1] > gold.mean[-1] + 0.05
+
+
 MAZE = (".......#G", "..#....#.", "S.#....#.", "..#......", ".....#...", ".........")
 
 

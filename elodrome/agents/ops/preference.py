@@ -30,3 +30,9 @@ def implicit_reward(log_prob: Tensor, ref_log_prob: Tensor, beta: float) -> Tens
     """``beta log(pi / ref)``, equation (5.18): the reward, up to a constant for each prompt, for which this policy is
     the optimum (5.13). DPO's loss (5.6) is (5.4) of this in place of a learned reward, as (5.19) says."""
     return beta * (log_prob - ref_log_prob)
+
+
+def cautious(rewards: Tensor, caution: float) -> Tensor:
+    """Of an ensemble's rewards [K, B] the mean less ``caution`` deviations [B]: what no two agree on counts less (Coste
+    et al. 2024, with the deviation in place of the variance, so that all is of one unit)."""
+    return rewards.mean(dim=0) - caution * rewards.std(dim=0, correction=0)

@@ -1,7 +1,7 @@
 """Online training of text policies: they answer, are marked, and learn from that (notes 5.3.4, 5.5 and 5.10.2).
 
 Each update asks N questions and has each answered G times, by the policy as it is, or as it was some updates ago, at
-another temperature or precision (5.41).
+another temperature or precision (5.41). The marks are the world's own, or a learned reward's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from elodrome.agents.agent import Config, Task
 from elodrome.agents.ops import kl
 from elodrome.agents.ops.grpo import length_penalised
+from elodrome.agents.text.rewards import learned_reward
 from elodrome.agents.text.transformer import Transformer, generate
 from elodrome.agents.text.tuned import Batch, TunedConfig, TunedLearner
 
@@ -27,12 +28,14 @@ TRIES = 4  # rounds of questions at most until the groups are as many as were as
 
 
 class OnlineConfig(TunedConfig):
-    """group: G answers to each question. epochs: passes over an update's answers, in as many minibatches each; fresh
-    answers were measured to be worth more here than a second pass, and in a first pass the clip never acts.
-    length_penalty: lambda of (5.22). dynamic: groups whose marks are all equal are asked for anew, up to a bound
-    (dynamic sampling, 5.5.4). lag: how many updates old the policy is that answers. speaking_temperature,
+    """reward: the world's own marks where nothing is said, else a saved reward model, or several, weighed:
+    NAME*0.7+NAME*0.3. group: G answers to each question. epochs: passes over an update's answers, in as many
+    minibatches each; fresh answers were measured to be worth more here than a second pass, and in a first pass the clip
+    never acts. length_penalty: lambda of (5.22). dynamic: groups whose marks are all equal are asked for anew, up to a
+    bound (dynamic sampling, 5.5.4). lag: how many updates old the policy is that answers. speaking_temperature,
     speaking_precision: how it does."""
 
+    reward: str = ""
     group: int = Field(4, ge=2)
     epochs: int = Field(1, ge=1)
     minibatches: int = Field(1, ge=1)
@@ -53,6 +56,8 @@ class OnlineLearner(TunedLearner):
         super().__init__(task, config)
         self.past = [copy.deepcopy(self.reference) for _ in range(self.config.lag)]
         precision = getattr(torch, self.config.speaking_precision)
+        wanted = self.config.reward
+        self.reward = learned_reward(wanted, task.world, self.language, self.device) if wanted else None
         self.speaker = None if precision == torch.float32 else copy.deepcopy(self.reference).to(precision)
 
     def begin(self) -> None:
@@ -67,6 +72,7 @@ class OnlineLearner(TunedLearner):
         metrics = self.learn_from(batch, rate)
         return {
             "reward": batch.marks.mean(),
+            **({} if batch.gold is None else {"gold": batch.gold.mean()}),
             "illegal": batch.illegal.mean(),
             "kl": kl.k3(batch.old, batch.ref).sum(dim=1).mean(),
             "entropy": -batch.old.sum(dim=1).mean(),
@@ -116,6 +122,8 @@ class OnlineLearner(TunedLearner):
         marks, illegal = map(self.tensor, self.lesson.mark(question, said.answers.cpu().numpy()))
         prompts = asked.repeat_interleave(config.group, dim=0)
         batch = Batch(prompts, said.answers, said.log_prob, said.log_prob, said.mask, marks, illegal.float())
+        if self.reward:
+            batch = replace(batch, marks=self.reward(prompts, said.answers), gold=marks)
         return replace(batch, ref=self.log_prob(self.reference, batch))
 
     def spoken_by(self) -> Transformer:

@@ -35,7 +35,8 @@ class TunedConfig(TextConfig):
 class Batch:
     """What was said to N prompts, G answers to each side by side: B = N G rows. prompts int64 [B, P], answers int64
     [B, L]; old [B, L]: their log-probabilities under the policy that spoke, 0 behind the end, ref [B, L] those under
-    the reference; spoken [B, L]; marks [B]; illegal [B]."""
+    the reference; spoken [B, L]; marks [B]; illegal [B]; gold [B]: the world's own marks where ``marks`` are a learned
+    reward's."""
 
     prompts: Tensor
     answers: Tensor
@@ -44,14 +45,19 @@ class Batch:
     spoken: Tensor
     marks: Tensor
     illegal: Tensor
+    gold: Tensor | None = None
 
     def rows(self, rows: Any) -> Batch:
         """Some of them."""
-        return Batch(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Batch(**{name: tensor[rows] for name, tensor in self._tensors()})
 
     def and_then(self, other: Batch) -> Batch:
         """These, then those."""
-        return Batch(*(torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
+        return Batch(**{name: torch.cat([tensor, getattr(other, name)]) for name, tensor in self._tensors()})
+
+    def _tensors(self) -> list[tuple[str, Tensor]]:
+        """What is there, by name."""
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) is not None]
 
 
 class TunedLearner(TextLearner):
@@ -84,6 +90,7 @@ class TunedLearner(TextLearner):
             metrics = self.improve(config.rl_learning_rate * falling(done))
             self.updates += 1
             if self.reports(budget):
+                metrics.update(self.examined())
                 values = torch.stack([torch.as_tensor(value).to(self.device).float() for value in metrics.values()])
                 yield Progress(self.updates, dict(zip(metrics, values.tolist(), strict=True)))
 
@@ -94,6 +101,10 @@ class TunedLearner(TextLearner):
     @abstractmethod
     def improve(self, rate: float) -> dict[str, Tensor | float]:
         """One update of the second phase at this learning rate; metrics, scalars."""
+
+    def examined(self) -> dict[str, Tensor | float]:
+        """More metrics, too dear for every update: asked for where there is a report."""
+        return {}
 
     def log_prob(self, network: Transformer, batch: Batch) -> Tensor:
         """log pi of every token of the answers [B, L], 0 behind the end."""

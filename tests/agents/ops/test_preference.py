@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from elodrome.agents.ops.preference import bradley_terry_loss, implicit_reward, preferred
+from elodrome.agents.ops.preference import bradley_terry_loss, cautious, implicit_reward, preferred
 
 REWARD = torch.tensor([0.2, 1.3, -0.7, 0.4], dtype=torch.float64)
 REFERENCE = torch.log_softmax(torch.tensor([0.1, -0.5, 0.8, 0.3], dtype=torch.float64), 0)
@@ -19,6 +19,13 @@ def test_by_hand() -> None:
     shared = 0.75 * math.log(1 + math.e**-1) + 0.25 * math.log(1 + math.e)
     assert bradley_terry_loss(one, two, torch.tensor([0.75])).item() == pytest.approx(shared)
     assert implicit_reward(torch.tensor([-1.0]), torch.tensor([-3.0]), 0.5).item() == pytest.approx(1.0)
+
+
+def test_an_ensemble_by_hand() -> None:
+    rewards = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
+    assert cautious(rewards, 0.0).tolist() == [2.0, 2.0]
+    assert cautious(rewards, 0.5).tolist() == [1.5, 2.0]
+    assert cautious(rewards[:1], 3.0).tolist() == [1.0, 2.0]
 
 
 def least(parameters: torch.Tensor, loss) -> float:
