@@ -117,9 +117,10 @@ def clipped_share(
     clip: float = 0.2,
     clip_high: float | None = None,
 ) -> Tensor:
-    """The share of spoken tokens whose gradient the clip has switched off; shapes as in ``clipped_objective``."""
+    """The share of spoken tokens whose gradient the clip has switched off; shapes as in ``clipped_objective``, or an
+    advantage of its own for each token [B, T]."""
     ratio = torch.exp(log_prob - old_log_prob)
-    gain = advantage[:, None]
+    gain = advantage if advantage.dim() == 2 else advantage[:, None]
     off = ((ratio > 1.0 + (clip if clip_high is None else clip_high)) & (gain > 0)) | (
         (ratio < 1.0 - clip) & (gain < 0)
     )

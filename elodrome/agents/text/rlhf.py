@@ -80,7 +80,7 @@ class RLHF(OnlineLearner):
             error = ((self.values(batch) - targets).square() * spoken).sum() / spoken.sum()
             descend(self.critic_optimiser, error, 1.0)
         with torch.no_grad():
-            clipped = clipped_share(log_prob, part.old, part.marks, part.spoken, clip=config.clip)
+            clipped = clipped_share(log_prob, part.old, advantages[rows], part.spoken, clip=config.clip)
         return {"loss/ppo": loss.detach(), "loss/value": error.detach(), "clipped": clipped, "gradient_norm": norm}
 
     def values(self, batch: Batch) -> Tensor:
