@@ -30,7 +30,7 @@ def _tick(bars: Progress, task: TaskID, done: int, total: int) -> None:
 
 
 def figure(
-    name: Annotated[str, typer.Argument(help="as listed by `elodrome figures`, or all")],
+    name: Annotated[str, typer.Argument(help="as listed by `elodrome figures` (dashes will do), or all")],
     quick: Annotated[bool, typer.Option("--quick", help="fewer runs: seconds, and wider error bars")] = False,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="folder for NAME.png and NAME.csv")] = Path("figures"),
@@ -40,7 +40,7 @@ def figure(
     from elodrome.figures.figure import compute, picture, table
     from elodrome.figures.figure import figures as all_figures
 
-    for each in all_figures() if name == "all" else (name,):
+    for each in all_figures() if name == "all" else (name.replace("-", "_"),):
         with progress_bars() as bars:
             task = bars.add_task(each, total=None, note="")
             drawn = compute(each, quick=quick, seed=seed, tick=partial(_tick, bars, task))

@@ -378,7 +378,7 @@ def test_commands(tmp_path: Any) -> None:
     listed = CliRunner().invoke(app, ["figures"])
     assert listed.exit_code == 0
     assert all(name in listed.output for name in figures())
-    done = CliRunner().invoke(app, ["figure", "importance_weights", "--quick", "--out", str(tmp_path)])
+    done = CliRunner().invoke(app, ["figure", "importance-weights", "--quick", "--out", str(tmp_path)])
     assert done.exit_code == 0
     assert {file.name for file in tmp_path.iterdir()} == {"importance_weights.png", "importance_weights.csv"}
     with pytest.raises(UserError, match="did you mean 'cliff_walking'"):
