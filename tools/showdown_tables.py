@@ -33,7 +33,7 @@ def intro(found: Collection[str]) -> str:
     paragraphs: tuple[str, ...] = (
         """`elodrome showdown --full` trains every kind of agent, presets too, on every world that it fits, with the
         settings that a person gets who names none; `tools/showdown_tables.py` writes this page from its folder. What is
-        new joins by itself.""",
+        new joins by itself; kinds that have come since a world was played are not in its table.""",
         f"""Each learns for a share of its own default budget; by kind of world, with the number of trainings of
         different seeds in brackets: {shares}. In worlds of others {most}. Searches have at most {SIMULATIONS}
         simulations for a move. Where agents meet they are rated by Elo (Bradley-Terry, random play at 0, the interval

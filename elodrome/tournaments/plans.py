@@ -160,7 +160,7 @@ VARIANTS = {  # instead of the default
     "strings": "strings:horizon=6",
 }
 FOREIGN = ("gymnasium:FrozenLake-v1", "gymnasium:CartPole-v1", "gymnasium:Pendulum-v1")
-SHORT, MANY = 100, 10  # alone, games of so few steps are so many times as many: they cost little, and chance is great
+BRIEF, MANY = 100, 10  # alone, games of so few steps are so many times as many: they cost little, and chance is great
 SIMULATIONS = 50  # that a search has for a move, at most
 DEPTH = {"connect_four": 4, "go": 2}  # of minimax, where it cannot look to the end
 
@@ -203,7 +203,7 @@ def full_plan() -> Plan:
                 world=name,
                 ready=(*(reference(kind, cls, world) for kind, cls in fixed), *shipped),
                 trained=tuple(trained),
-                games=scale.games * (MANY if world.players == 1 and world.max_steps <= SHORT else 1),
+                games=scale.games * (MANY if world.players == 1 and world.max_steps <= BRIEF else 1),
                 alone=world.players == 1,
             )
         )
